@@ -1,0 +1,153 @@
+"""Where PostgreSQL may live: it refuses to run as root, and a Unix socket's path must be short.
+
+Usually all of it is in the state folder. Two things can forbid that: the path is too long for a socket (the kernel allows 107
+bytes), or the stack runs as root in a folder that the unprivileged user who then runs PostgreSQL cannot enter (``/root/shop``).
+"""
+
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from integrations.embedded.errors import EmbeddedError
+
+LONGEST_SOCKET_FOLDER = 90
+UNPRIVILEGED_USERS = ("postgres", "nobody", "daemon")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The user a server runs as; ``name`` is empty when it is simply the one who started us."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def server_account() -> Account:
+    """Return ourselves, or for root an unprivileged user that already exists on this machine."""
+    if os.geteuid() != 0:
+        return Account(name="", uid=os.geteuid(), gid=os.getegid())
+    for name in UNPRIVILEGED_USERS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid != 0:
+            return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+    raise EmbeddedError(
+        f"PostgreSQL refuses to run as root and none of the users {', '.join(UNPRIVILEGED_USERS)} exists;"
+        " run make as an ordinary user, or set DATABASE_URL"
+    )
+
+
+def own_folder(*, path: Path, account: Account) -> Path:
+    """Create the folder, or accept it if it is really a folder of this account, and close it to everybody else.
+
+    Raises EmbeddedError if somebody else was there first: others may write to ``/tmp``.
+    """
+    try:
+        path.mkdir(mode=0o700)
+        os.chown(path, account.uid, account.gid)
+    except FileExistsError:
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid:
+            raise EmbeddedError(
+                f"{path} belongs to somebody else; remove it and start again"
+            ) from None
+        path.chmod(0o700)
+    return path
+
+
+def socket_folder(*, preferred: Path, account: Account) -> Path:
+    """Return a folder for the socket: ``preferred``, or a short one in /tmp if its path is too long for the kernel."""
+    if len(os.fsencode(preferred)) > LONGEST_SOCKET_FOLDER:
+        return own_folder(
+            path=Path("/tmp") / f"shop-{account.uid}-{_fingerprint(preferred)}",
+            account=account,
+        )  # noqa: S108 - owner checked
+    return own_folder(path=preferred, account=account)
+
+
+def server_home(*, state_dir: Path, account: Account) -> Path:
+    """Return the folder that holds PostgreSQL's files: in the state folder, or for root elsewhere if that is closed.
+
+    Removing the state folder stays a clean start: files elsewhere count only together with a mark inside it.
+    """
+    home = state_dir / "postgres"
+    if not account.name:
+        home.mkdir(mode=0o700, exist_ok=True)
+        return home
+    # Root's state folder opens for the server's group, to pass through and no more.
+    os.chown(state_dir, -1, account.gid)
+    state_dir.chmod(0o710)
+    if can_enter(path=state_dir, account=account):
+        home.mkdir(mode=0o710, exist_ok=True)
+        os.chown(home, -1, account.gid)
+        home.chmod(0o710)
+        return home
+    return _home_elsewhere(state_dir=state_dir, account=account)
+
+
+def readable_installation(*, installation: Path, home: Path, account: Account) -> Path:
+    """Return the folder of PostgreSQL's programs, copied into ``home`` if the account cannot reach where they are."""
+    if not account.name or can_enter(path=installation, account=account):
+        return installation
+    copy = home / installation.name
+    if not copy.exists():
+        draft = home / f"{installation.name}.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(
+            installation,
+            draft,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("include", "*.a"),
+        )
+        os.chown(draft, -1, account.gid)
+        draft.chmod(0o755)
+        draft.rename(copy)
+    return copy
+
+
+def can_enter(*, path: Path, account: Account) -> bool:
+    """Tell by the mode bits whether the account may pass through every folder down to ``path``."""
+    return all(
+        _may_pass(folder.stat(), account=account) for folder in (path, *path.parents)
+    )
+
+
+def _may_pass(folder: os.stat_result, *, account: Account) -> bool:
+    if folder.st_uid == account.uid:
+        return bool(folder.st_mode & stat.S_IXUSR)
+    if folder.st_gid == account.gid:
+        return bool(folder.st_mode & stat.S_IXGRP)
+    return bool(folder.st_mode & stat.S_IXOTH)
+
+
+def _home_elsewhere(*, state_dir: Path, account: Account) -> Path:
+    root = Path("/var/lib/shop-embedded")
+    root.mkdir(mode=0o711, exist_ok=True)
+    home = root / _fingerprint(state_dir)
+    mark = state_dir / "postgres-elsewhere"
+    mark_of_home = home / "mark"
+    if (
+        mark.exists()
+        and mark_of_home.exists()
+        and mark.read_text() == mark_of_home.read_text()
+    ):
+        return home
+    if home.exists():
+        shutil.rmtree(home)
+    home.mkdir(mode=0o710)
+    os.chown(home, 0, account.gid)
+    mark_of_home.write_text(secrets.token_hex(8))
+    mark.write_text(mark_of_home.read_text())
+    return home
+
+
+def _fingerprint(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
