@@ -1,0 +1,252 @@
+"""What is the same everywhere. The environment is read here and nowhere else; units stand in the names."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from settings import logs, wiring
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- who we are -------------------------------------------------------------------------------------------
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+DEBUG = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{env.int('WEB_PORT', default=8000)}").rstrip("/")
+SHOP_NAME = env.str("SHOP_NAME", default="Kupfer & Klee")
+STATE_DIR = Path(env.str("SHOP_STATE_DIR", default=str(BASE_DIR / ".state")))
+# Touched by relay, consumers, worker and clock once they work; the supervisor waits for it.
+READY_FILE = env.str("SHOP_READY_FILE", default="")
+
+# --- applications -----------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "django_prometheus",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "shop.kernel.auth",
+    "shop.kernel.idempotency",
+    "shop.kernel.outbox",
+    "shop.inventory",
+    "shop.catalog",
+    "cart",
+    "checkout",
+    "orders",
+    "payments",
+    "notifications",
+    "integrations",
+    "integrations.kafka",
+    "integrations.analytics",
+]
+AUTH_USER_MODEL = "accounts.User"
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "shop.kernel.http.middleware.RequestTrace",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "shop.kernel.http.middleware.AdminOnlySessions",
+    "shop.kernel.http.middleware.ProblemDetails",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+# The admin's session layers stand behind one door (AdminOnlySessions), where these checks do not see them.
+SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
+ROOT_URLCONF = "settings.urls"
+WSGI_APPLICATION = "settings.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- database, cache, broker ------------------------------------------------------------------------------
+
+DATABASE_LOCK_TIMEOUT_MS = env.int("DATABASE_LOCK_TIMEOUT_MS", default=3_000)
+DATABASE_STATEMENT_TIMEOUT_MS = env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=15_000)
+# Threads of one web process share a pool of this size; 0 keeps one connection a process (worker, relay, commands).
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=0)
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's description of the PostgreSQL server at `url`."""
+    described: dict[str, Any] = environ.Env.db_url_config(url)
+    time_outs = (
+        f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_MS} -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_MS}"
+        " -c idle_in_transaction_session_timeout=60000"
+    )
+    described |= {
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 0 if DATABASE_POOL_SIZE else 300,
+        "CONN_HEALTH_CHECKS": not DATABASE_POOL_SIZE,
+    }
+    described.setdefault("OPTIONS", {}).update(
+        server_side_binding=True, prepare_threshold=0, options=time_outs, connect_timeout=5
+    )
+    if DATABASE_POOL_SIZE:
+        described["OPTIONS"]["pool"] = {
+            "min_size": 1,
+            "max_size": DATABASE_POOL_SIZE,
+            "timeout": 5,
+        }
+    return described
+
+
+DATABASES = {"default": database(env.str("DATABASE_URL", default=""))}
+REDIS_URL = env.str("REDIS_URL", default="")
+KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS", default="")
+KAFKA_TOPIC_PARTITIONS = env.int("KAFKA_TOPIC_PARTITIONS", default=12)
+KAFKA_TOPIC_REPLICATION = env.int("KAFKA_TOPIC_REPLICATION", default=1)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    },
+}
+
+# --- HTTP -------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["shop.kernel.auth.authentication.StatelessJWT"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["shop.kernel.http.codecs.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["shop.kernel.http.codecs.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_RATES": {
+        "guest": env.str("THROTTLE_GUEST", default="60/min"),
+        "register": env.str("THROTTLE_REGISTER", default="20/min"),
+        "token": env.str("THROTTLE_TOKEN", default="30/min"),
+    },
+    "EXCEPTION_HANDLER": "shop.kernel.http.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+SPECTACULAR_SETTINGS = {
+    "TITLE": f"{SHOP_NAME}: order to payment",
+    "DESCRIPTION": "Cart, checkout, orders and payments of one shop.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {},
+    "POSTPROCESSING_HOOKS": ["shop.kernel.http.schema.add_problem_responses"],
+}
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_EXPOSE_HEADERS = ["ETag", "Idempotent-Replayed", "Retry-After", "X-Request-ID"]
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "if-match", "x-request-id", "traceparent",
+]  # fmt: skip
+
+# --- who may call -----------------------------------------------------------------------------------------
+
+SIMPLE_JWT = {
+    "ALGORITHM": env.str("JWT_ALGORITHM", default="HS256"),
+    "SIGNING_KEY": env.str("JWT_SIGNING_KEY", default="", multiline=True),
+    "VERIFYING_KEY": env.str("JWT_VERIFYING_KEY", default="", multiline=True),
+    "ISSUER": env.str("JWT_ISSUER", default="shop"),
+    "AUDIENCE": env.str("JWT_AUDIENCE", default="shop-frontend"),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("JWT_ACCESS_LIFETIME_MINUTES", default=10)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("JWT_REFRESH_LIFETIME_DAYS", default=30)),
+    "USER_ID_CLAIM": "sub",
+    "CHECK_REVOKE_TOKEN": True,
+}
+# What `/readyz` asks beside the database: name -> callable that returns a reason or None.
+READINESS = wiring.READINESS
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_PORT = env.int("METRICS_PORT", default=0)
+
+# --- the purchase -----------------------------------------------------------------------------------------
+
+DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="EUR")
+CHECKOUT_LIFETIME_SECONDS = env.int("CHECKOUT_LIFETIME_SECONDS", default=15 * 60)
+PAYMENT_WINDOW_SECONDS = env.int("PAYMENT_WINDOW_SECONDS", default=30 * 60)
+STOCK_HOLD_GRACE_SECONDS = env.int("STOCK_HOLD_GRACE_SECONDS", default=10 * 60)
+SHIPPING_RATES = wiring.SHIPPING_RATES
+TAX_RATES = wiring.TAX_RATES
+
+ORDER_PANELS = wiring.ORDER_PANELS
+ORDER_SEARCHES = wiring.ORDER_SEARCHES
+
+# --- payments ---------------------------------------------------------------------------------------------
+
+GATEWAYS = wiring.GATEWAYS
+DEFAULT_GATEWAY = env.str("DEFAULT_GATEWAY", default="sandbox")
+SANDBOX_GATEWAY_ALLOWED = False
+SANDBOX_GATEWAY_URL = env.str(
+    "SANDBOX_GATEWAY_URL", default=f"http://127.0.0.1:{env.int('GATEWAY_PORT', default=8001)}"
+)
+SANDBOX_GATEWAY_SECRET = env.str("SANDBOX_GATEWAY_SECRET", default="sandbox-secret-key")
+SANDBOX_WEBHOOK_SECRETS = env.list("SANDBOX_WEBHOOK_SECRETS", default=[])
+PAYMENT_RETURN_ORIGINS = env.list("PAYMENT_RETURN_ORIGINS", default=[])
+GATEWAY_CONNECT_TIMEOUT_SECONDS = env.float("GATEWAY_CONNECT_TIMEOUT_SECONDS", default=3.0)
+GATEWAY_READ_TIMEOUT_SECONDS = env.float("GATEWAY_READ_TIMEOUT_SECONDS", default=10.0)
+PAYMENT_POLL_DELAYS_SECONDS = env.list("PAYMENT_POLL_DELAYS_SECONDS", cast=int, default=[60, 120, 300])
+PAYMENT_POLL_QUIET_SECONDS = env.int("PAYMENT_POLL_QUIET_SECONDS", default=300)
+PAYMENT_UNKNOWN_DELAYS_SECONDS = env.list(
+    "PAYMENT_UNKNOWN_DELAYS_SECONDS", cast=int, default=[60, 300, 3_600, *[86_400] * 5]
+)
+CALLBACK_RETRY_DELAYS_SECONDS = env.list(
+    "CALLBACK_RETRY_DELAYS_SECONDS",
+    cast=int,
+    default=[5, 30, 120, 600, 1_800, 3_600, 7_200, 18_000, 36_000],
+)
+CALLBACK_TOLERANCE_SECONDS = 300
+CALLBACK_MAX_BYTES = 256 * 1024
+
+# --- events, tasks, analytics -----------------------------------------------------------------------------
+
+CONSUMERS = wiring.CONSUMERS
+IDEMPOTENCY_LEASE_SECONDS = 90
+IDEMPOTENCY_KEPT_HOURS = 72
+KAFKA_REPUBLISH_AT_BOOT_SECONDS = env.int("KAFKA_REPUBLISH_AT_BOOT_SECONDS", default=0)
+EVENT_LOG_KEPT_DAYS = env.int("EVENT_LOG_KEPT_DAYS", default=90)
+CLOCK_INTERVAL_SECONDS = env.float("CLOCK_INTERVAL_SECONDS", default=5.0)
+CELERY_BROKER_URL = REDIS_URL
+ANALYTICS_BUFFER_SIZE = env.int("ANALYTICS_BUFFER_SIZE", default=10_000)
+
+# --- people -----------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+USE_I18N = True
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Kupfer & Klee <shop@example.com>")
+MAIL_RETRY_DELAYS_SECONDS = env.list(
+    "MAIL_RETRY_DELAYS_SECONDS", cast=int, default=[5, 30, 120, 600, 1_800, 3_600, 7_200, 18_000]
+)
+vars().update(env.email_url("EMAIL_URL", default=f"filemail://{STATE_DIR / 'mails'}"))
+
+# --- files and logs ---------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+LOGGING = logs.configuration(as_json=env.bool("LOG_JSON", default=True), level=env.str("LOG_LEVEL", default="INFO"))
+LOGGING_CONFIG = "settings.logs.apply"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

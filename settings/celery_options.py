@@ -1,0 +1,29 @@
+"""Celery's options, by its own lower-case names."""
+
+from django.conf import settings
+
+from settings import wiring
+
+broker_url = settings.CELERY_BROKER_URL
+task_ignore_result = True
+task_acks_late = True
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 4
+worker_hijack_root_logger = False
+broker_connection_retry_on_startup = True
+# A killed worker's tasks come back after seconds instead of the default hour.
+broker_transport_options = {
+    "visibility_timeout": 60,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 5,
+}
+beat_schedule = {
+    task: {
+        "task": task,
+        "schedule": min(every, settings.CLOCK_INTERVAL_SECONDS) if every < 60 else every,  # noqa: PLR2004
+        "options": {"expires": max(every, 5)},
+    }
+    for task, every in wiring.CLOCK.items()
+}

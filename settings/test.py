@@ -1,0 +1,6 @@
+"""Tests: the development wiring on services the test run starts, with fast password hashes."""
+
+from settings.dev import *  # noqa: F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

@@ -1,0 +1,62 @@
+"""Who answers what: the one table of everything that is plugged in from outside a context."""
+
+SHIPPING_RATES = "checkout.rates.ShippingTable"
+TAX_RATES = "checkout.rates.TaxTable"
+
+GATEWAYS = {
+    "sandbox": "integrations.gateways.sandbox.SandboxGateway",
+}
+
+READINESS = {
+    "redis": "shop.kernel.http.operations.redis_reason",
+    "kafka": "integrations.kafka.client.kafka_reason",
+}
+
+# What support staff see on an order's page beside the order itself, top to bottom.
+ORDER_PANELS = [
+    "payments.admin.attempts_panel",
+    "payments.admin.callbacks_panel",
+    "integrations.kafka.admin.events_panel",
+    "notifications.admin.mails_panel",
+]
+# Other words by which support staff may search an order: text -> order ids.
+ORDER_SEARCHES = ["payments.queries.orders_by_gateway_reference"]
+
+# Consumer group -> versioned event type -> handler. A handler is called as handler(event=..., event_id=...)
+# inside a unit of work together with its inbox row.
+CONSUMERS = {
+    "orders": {
+        "payment.success.v1": "orders.handlers.payment_succeeded",
+        "payment.failed.v1": "orders.handlers.payment_failed",
+    },
+    "payments": {
+        "order.created.v1": "payments.handlers.order_created",
+        "order.cancelled.v1": "payments.handlers.order_cancelled",
+    },
+    "notifications": {
+        "order.created.v1": "notifications.handlers.order_created",
+        "payment.success.v1": "notifications.handlers.payment_succeeded",
+        "payment.failed.v1": "notifications.handlers.payment_failed",
+    },
+    "analytics": {
+        "order.created.v1": "integrations.analytics.handlers.order_created",
+        "order.paid.v1": "integrations.analytics.handlers.order_paid",
+        "order.cancelled.v1": "integrations.analytics.handlers.order_cancelled",
+        "order.expired.v1": "integrations.analytics.handlers.order_expired",
+        "payment.success.v1": "integrations.analytics.handlers.payment_succeeded",
+        "payment.failed.v1": "integrations.analytics.handlers.payment_failed",
+        "analytics.events.v1": "integrations.analytics.handlers.user_action",
+    },
+}
+
+# Celery beat: task -> seconds between two wake-ups. Each claims due rows; a missed wake-up loses nothing.
+CLOCK = {
+    "checkout.tasks.expire_checkouts": 15,
+    "payments.tasks.settle_callbacks": 5,
+    "payments.tasks.poll_attempts": 10,
+    "payments.tasks.expire_orders": 10,
+    "notifications.tasks.send_mails": 5,
+    "integrations.kafka.tasks.redrive_parked": 5,
+    "integrations.kafka.tasks.keep_event_log": 3_600,
+    "shop.kernel.idempotency.tasks.forget_old_keys": 3_600,
+}

@@ -1,0 +1,1 @@
+"""The ground every context stands on: kernel, catalog, inventory."""

@@ -1,0 +1,101 @@
+"""One service call, one database transaction: everything in it commits together or not at all."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from django.db import transaction
+
+from shop.kernel.events import Event
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TransactionMisuse(RuntimeError):
+    """A service was called inside a transaction it must not share, or outside one it needs. A defect."""
+
+
+class UnitOfWork:
+    """The transaction under way and the events it will tell when it commits."""
+
+    def __init__(self) -> None:
+        self.outgoing: list[Event] = []
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo the enclosed work, and forget its events, when it raises; the rest of the unit goes on."""
+        told_so_far = len(self.outgoing)
+        try:
+            with transaction.atomic():
+                yield
+        except BaseException:
+            del self.outgoing[told_so_far:]
+            raise
+
+
+_current: ContextVar[UnitOfWork | None] = ContextVar("unit_of_work", default=None)
+_write_outgoing: Callable[[list[Event]], None] | None = None
+
+
+def writes_outgoing_events(writer: Callable[[list[Event]], None]) -> Callable[[list[Event]], None]:
+    """Name the function that stores a unit's events just before it commits (the outbox does)."""
+    global _write_outgoing  # noqa: PLW0603  one writer a process, named once at start
+    _write_outgoing = writer
+    return writer
+
+
+def current_unit_of_work() -> UnitOfWork:
+    """Return the unit of work under way; TransactionMisuse when there is none."""
+    unit = _current.get()
+    if unit is None:
+        raise TransactionMisuse("This needs a unit of work, and none is open.")
+    return unit
+
+
+def forbid_unit_of_work(doing: str) -> None:
+    """Refuse to do what may take long (a network call) while a transaction holds locks."""
+    if _current.get() is not None:
+        raise TransactionMisuse(f"{doing} must not happen inside a unit of work.")
+
+
+@contextmanager
+def open_unit_of_work() -> Iterator[UnitOfWork]:
+    """Open the transaction, run the enclosed work, write its events, commit."""
+    if _current.get() is not None:
+        raise TransactionMisuse("A unit of work is already open; this service begins its own.")
+    unit = UnitOfWork()
+    token = _current.set(unit)
+    try:
+        with transaction.atomic(durable=True):
+            yield unit
+            if unit.outgoing:
+                if _write_outgoing is None:
+                    raise TransactionMisuse("No outbox is installed to write events to.")
+                _write_outgoing(unit.outgoing)
+    finally:
+        _current.reset(token)
+
+
+def unit_of_work(service: Callable[P, R]) -> Callable[P, R]:
+    """Give the service a transaction of its own; it must not be called inside another."""
+
+    @wraps(service)
+    def in_a_unit_of_work(*args: P.args, **kwargs: P.kwargs) -> R:
+        with open_unit_of_work():
+            return service(*args, **kwargs)
+
+    return in_a_unit_of_work
+
+
+def joins_unit_of_work(service: Callable[P, R]) -> Callable[P, R]:
+    """Require the caller's transaction: the service's changes commit with the caller's or not at all."""
+
+    @wraps(service)
+    def inside_the_callers(*args: P.args, **kwargs: P.kwargs) -> R:
+        current_unit_of_work()
+        return service(*args, **kwargs)
+
+    return inside_the_callers

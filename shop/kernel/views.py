@@ -1,0 +1,52 @@
+"""Views (a page looked at, a search made): told through a bounded buffer that never slows a request.
+
+Views are not facts: they may be lost when a process dies or the buffer is full, and are counted apart.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+from threading import Event as Signal
+
+from django.conf import settings
+from prometheus_client import Counter
+
+from shop.kernel.events import UserAction
+
+recorded = Counter("shop_views_recorded_total", "Views put into the buffer.", ["name"])
+dropped = Counter("shop_views_dropped_total", "Views lost because the buffer was full.", ["name"])
+
+
+class ViewBuffer:
+    """A queue of limited size between requests, which only ever append, and one sender."""
+
+    def __init__(self, *, size: int) -> None:
+        self._size = size
+        self._waiting: deque[UserAction] = deque()
+        self.filled = Signal()
+
+    def record(self, view: UserAction) -> bool:
+        """Append the view, or drop and count it when the buffer is full; say whether it was kept."""
+        if len(self._waiting) >= self._size:
+            dropped.labels(view.name).inc()
+            return False
+        self._waiting.append(view)
+        recorded.labels(view.name).inc()
+        self.filled.set()
+        return True
+
+    def take(self, limit: int) -> list[UserAction]:
+        """Remove and return up to `limit` views, oldest first."""
+        return list(islice(self._drain(), limit))
+
+    def _drain(self) -> Iterable[UserAction]:
+        while self._waiting:
+            yield self._waiting.popleft()
+
+
+buffer = ViewBuffer(size=settings.ANALYTICS_BUFFER_SIZE)
+
+
+def record_view(view: UserAction) -> None:
+    """Tell a view, at once and without waiting for anybody."""
+    buffer.record(view)

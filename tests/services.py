@@ -1,0 +1,43 @@
+"""A pytest plugin: the test run's own PostgreSQL, Redis and Kafka-protocol broker.
+
+They start before Django reads its settings and stop after the last test. With xdist the workers share PostgreSQL
+(a database each) and Redis (a number each); every worker has a broker of its own, since topics cannot be told apart.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from integrations.embedded.services import embedded_services
+
+_running = ExitStack()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Iterator[None]:
+    """Start what the environment does not name, before pytest-django imports the settings."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker:
+        os.environ["REDIS_URL"] = f"{os.environ['REDIS_URL'].rsplit('/', 1)[0]}/{int(worker.removeprefix('gw')) + 1}"
+        if "TESTS_OWN_KAFKA" in os.environ:
+            del os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+    elif "KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
+        os.environ["TESTS_OWN_KAFKA"] = "1"
+    state = Path(_running.enter_context(tempfile.TemporaryDirectory(prefix="shop-tests-", ignore_cleanup_errors=True)))
+    os.environ["SHOP_STATE_DIR"] = str(state)
+    addresses = _running.enter_context(embedded_services(state / "services", durable=False))
+    os.environ.update(addresses.as_environment())
+    try:
+        yield
+    except BaseException:
+        _running.close()
+        raise
+
+
+def pytest_unconfigure() -> None:
+    """Stop them, in the order opposite to their start."""
+    _running.close()
