@@ -1,11 +1,10 @@
 """One process of the stack: started on a leash, logged to a file, stopped with patience and then without."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from integrations.embedded import leash
@@ -16,34 +15,22 @@ POLL_SECONDS = 0.02
 TAIL_LINES = 12
 
 
+@dataclass(kw_only=True)
 class Child:
-    """A process that dies with this one; start it from the main thread (see ``leash``)."""
+    """A process that dies with this one; start it from the main thread (see ``leash``).
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        command: Sequence[str],
-        log_file: Path,
-        environment: Mapping[str, str] | None = None,
-        is_python: bool = False,
-        user: str = "",
-        stop_signal: signal.Signals = signal.SIGTERM,
-        death_signal: signal.Signals = signal.SIGKILL,
-    ) -> None:
-        """Describe the process; nothing is started yet.
+    With ``is_python`` the command is a module or script for this interpreter, otherwise a program's absolute path.
+    """
 
-        With ``is_python`` the command is a module or script for this interpreter, otherwise a program's absolute path.
-        """
-        self.name = name
-        self.log_file = log_file
-        self._command = tuple(command)
-        self._environment = environment
-        self._is_python = is_python
-        self._user = user
-        self._stop_signal = stop_signal
-        self._death_signal = death_signal
-        self._process: subprocess.Popen[bytes] | None = None
+    name: str
+    command: Sequence[str]
+    log_file: Path
+    environment: Mapping[str, str] | None = None
+    is_python: bool = False
+    user: str = ""
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def pid(self) -> int | None:
@@ -69,39 +56,24 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=PROJECT_ROOT if self._is_python else "/",
-                env=dict(self._environment) if self._environment is not None else None,
+                cwd=PROJECT_ROOT if self.is_python else "/",
+                env=dict(self.environment) if self.environment is not None else None,
                 start_new_session=True,
             )
 
     def _leashed_command(self) -> list[str]:
-        leash_arguments = [str(os.getpid()), str(int(self._death_signal))]
-        if self._is_python:
-            return [
-                sys.executable,
-                "-m",
-                leash.__name__,
-                *leash_arguments,
-                "--",
-                *self._command,
-            ]
-        interpreter = [sys.executable, "-I", "-S", leash.__file__]
-        return [*interpreter, *leash_arguments, self._user, "--", *self._command]
+        if self.is_python:
+            return leash.python_command_line(target=self.command, death_signal=self.death_signal)
+        return leash.command_line(program=self.command, death_signal=self.death_signal, user=self.user)
 
-    def wait_until(
-        self, is_ready: Callable[[], bool], *, timeout_seconds: float
-    ) -> None:
+    def wait_until(self, is_ready: Callable[[], bool], *, timeout_seconds: float) -> None:
         """Return once ``is_ready`` says so; raise NotReady if the process ends or the time is over before."""
         deadline = time.monotonic() + timeout_seconds
         while not is_ready():
             if not self.is_running:
-                raise self.not_ready(
-                    reason=f"ended with status {self.exit_status} while it was started"
-                )
+                raise self.not_ready(reason=f"ended with status {self.exit_status} while it was started")
             if time.monotonic() > deadline:
-                raise self.not_ready(
-                    reason=f"was not ready within {timeout_seconds:g} seconds"
-                )
+                raise self.not_ready(reason=f"was not ready within {timeout_seconds:g} seconds")
             time.sleep(POLL_SECONDS)
 
     def wait(self, *, timeout_seconds: float) -> int:
@@ -111,14 +83,12 @@ class Child:
         try:
             return self._process.wait(timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
-            raise self.not_ready(
-                reason=f"did not end within {timeout_seconds:g} seconds"
-            ) from None
+            raise self.not_ready(reason=f"did not end within {timeout_seconds:g} seconds") from None
 
     def ask_to_stop(self) -> None:
         """Signal the process itself, not its group: a group signal would also cut off the work of its children."""
         if self._process is not None and self.is_running:
-            self._process.send_signal(self._stop_signal)
+            self._process.send_signal(self.stop_signal)
 
     def kill(self) -> None:
         """End the process now; its own forks die with it, see ``leash``."""
@@ -136,9 +106,7 @@ class Child:
 
     def not_ready(self, *, reason: str) -> NotReady:
         """Return the error that names this process, the reason, and the end of its log."""
-        return NotReady(
-            name=self.name, reason=reason, log_file=self.log_file, tail=self._log_tail()
-        )
+        return NotReady(name=self.name, reason=reason, log_file=self.log_file, tail=self._log_tail())
 
     def _log_tail(self) -> str:
         if not self.log_file.exists():

@@ -25,10 +25,7 @@ class NotReady(EmbeddedError):
         """Keep the end of the process's log, which usually says why."""
         self.name = name
         self.tail = tail
-        super().__init__(
-            f"{name} {reason}; its log is {log_file}"
-            + (f" and ends:\n{tail}" if tail else "")
-        )
+        super().__init__(f"{name} {reason}; its log is {log_file}" + (f" and ends:\n{tail}" if tail else ""))
 
 
 class PortTaken(EmbeddedError):
@@ -38,6 +35,4 @@ class PortTaken(EmbeddedError):
         """Name the port and the variable that moves it."""
         self.port = port
         self.variable = variable
-        super().__init__(
-            f"port {port} is taken by another program; choose a free one: {variable}={port + 10} make run"
-        )
+        super().__init__(f"port {port} is taken by another program; choose a free one: {variable}={port + 10} make run")

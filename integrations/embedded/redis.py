@@ -16,6 +16,8 @@ STOP_SECONDS = 10.0
 class RedisServer:
     """One Redis on the loopback address; everything it confirmed survives a restart when ``durable``."""
 
+    name = "redis"
+
     def __init__(self, *, state_dir: Path, durable: bool = True) -> None:
         """Describe the server whose data lives in ``state_dir/redis``."""
         self._folder = state_dir / "redis"
@@ -38,9 +40,7 @@ class RedisServer:
         """Start the server without waiting for it."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._port = ports.kept_port(memory=self._folder / "port")
-        self.child = Child(
-            name="redis", command=self._command(), log_file=self._log_file
-        )
+        self.child = Child(name=self.name, command=self._command(), log_file=self._log_file)
         self.child.start()
 
     def wait_until_ready(self) -> None:
@@ -62,16 +62,11 @@ class RedisServer:
             "appendonly": "yes" if self._durable else "no",
             "daemonize": "no",
         }
-        return [
-            str(_find_binary()),
-            *(part for name, value in options.items() for part in (f"--{name}", value)),
-        ]
+        return [str(_find_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(
-                (ports.LOOPBACK, self._port), timeout=1
-            ) as connection:
+            with socket.create_connection((ports.LOOPBACK, self._port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(64).startswith(b"+PONG")
         except OSError:

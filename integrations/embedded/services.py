@@ -34,53 +34,27 @@ class Addresses:
 class Services:
     """Those of the three servers that nobody gave by address."""
 
-    def __init__(
-        self,
-        *,
-        state_dir: Path,
-        durable: bool = True,
-        environment: Mapping[str, str] = os.environ,
-    ) -> None:
+    def __init__(self, *, state_dir: Path, durable: bool = True, environment: Mapping[str, str] = os.environ) -> None:
         """Start nothing yet; a server named in ``environment`` (``DATABASE_URL`` and so on) is used and not started."""
         given = environment
-        self._postgres = (
-            None
-            if given.get("DATABASE_URL")
-            else PostgresServer(state_dir=state_dir, durable=durable)
-        )
-        self._redis = (
-            None
-            if given.get("REDIS_URL")
-            else RedisServer(state_dir=state_dir, durable=durable)
-        )
-        self._kafka = (
-            None
-            if given.get("KAFKA_BOOTSTRAP_SERVERS")
-            else KafkaBroker(state_dir=state_dir)
-        )
+        self._postgres = None if given.get("DATABASE_URL") else PostgresServer(state_dir=state_dir, durable=durable)
+        self._redis = None if given.get("REDIS_URL") else RedisServer(state_dir=state_dir, durable=durable)
+        self._kafka = None if given.get("KAFKA_BOOTSTRAP_SERVERS") else KafkaBroker(state_dir=state_dir)
         self._given = given
 
     @property
     def embedded(self) -> tuple[Service, ...]:
         """The servers that are ours to start, watch and stop; PostgreSQL last, because it takes longest to launch."""
-        return tuple(
-            service
-            for service in (self._redis, self._kafka, self._postgres)
-            if service is not None
-        )
+        return tuple(service for service in (self._redis, self._kafka, self._postgres) if service is not None)
 
     @property
     def addresses(self) -> Addresses:
         """Where all three are; known once they are ready."""
         return Addresses(
-            database_url=self._postgres.url
-            if self._postgres
-            else self._given["DATABASE_URL"],
+            database_url=self._postgres.url if self._postgres else self._given["DATABASE_URL"],
             redis_url=self._redis.url if self._redis else self._given["REDIS_URL"],
             kafka_bootstrap_servers=(
-                self._kafka.bootstrap_servers
-                if self._kafka
-                else self._given["KAFKA_BOOTSTRAP_SERVERS"]
+                self._kafka.bootstrap_servers if self._kafka else self._given["KAFKA_BOOTSTRAP_SERVERS"]
             ),
         )
 
@@ -104,16 +78,15 @@ class Services:
 def embedded_services(state_dir: Path, *, durable: bool = True) -> Iterator[Addresses]:
     """Run the three servers while the block runs, with their data in ``state_dir``, and yield where they are.
 
-    Call it from the main thread: the servers die with the thread that started them. With ``durable=False`` (tests) a crash of
-    the machine may lose data. Raises AlreadyRunning if the folder is in use, EmbeddedError if a server cannot be started.
+    Call it from the main thread: the servers die with the thread that started them. With ``durable=False`` (tests) a
+    crash of the machine may lose data. Raises AlreadyRunning if the folder is in use, EmbeddedError if a server cannot
+    be started.
     """
     with locked_state(state_dir=state_dir) as folder:
         services = Services(state_dir=folder, durable=durable)
         try:
             services.start()
-            publish_environment(
-                state_dir=folder, environment=services.addresses.as_environment()
-            )
+            publish_environment(state_dir=folder, environment=services.addresses.as_environment())
             yield services.addresses
         finally:
             services.stop()

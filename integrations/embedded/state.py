@@ -37,12 +37,7 @@ def running_environment(state_dir: Path | None = None) -> dict[str, str] | None:
             if _try_lock(lock, fcntl.LOCK_SH):
                 return None
         found = json.loads((folder / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
-    except (
-        FileNotFoundError,
-        NotADirectoryError,
-        PermissionError,
-        json.JSONDecodeError,
-    ):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, json.JSONDecodeError):
         return None
     return {str(name): str(value) for name, value in found.items()}
 
@@ -56,6 +51,7 @@ def locked_state(*, state_dir: Path, url: str = "") -> Iterator[Path]:
     folder = state_dir.absolute()
     with _explained(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_own(folder)
         _require_room(folder)
         lock = (folder / LOCK_FILE).open("a+", encoding="utf-8")
     with lock:
@@ -63,6 +59,7 @@ def locked_state(*, state_dir: Path, url: str = "") -> Iterator[Path]:
         with _explained(folder):
             _write_holder(lock, url=url)
             (folder / ENVIRONMENT_FILE).unlink(missing_ok=True)
+            _rotate_logs(folder / "logs")
         try:
             yield folder
         finally:
@@ -109,6 +106,20 @@ def _write_holder(lock: TextIO, *, url: str) -> None:
     lock.flush()
 
 
+def _rotate_logs(logs: Path) -> None:
+    logs.mkdir(exist_ok=True)
+    for log in logs.glob("*.log"):
+        log.replace(log.with_suffix(".log.1"))
+
+
+def _require_own(folder: Path) -> None:
+    # Two users in one folder would leave each other files they cannot read.
+    if folder.stat().st_uid != os.geteuid():
+        raise EmbeddedError(
+            f"the state folder {folder} belongs to {folder.owner()}; name another place: SHOP_STATE_DIR=/path make run"
+        )
+
+
 def _require_room(folder: Path) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < NEEDED_BYTES:
@@ -123,11 +134,7 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (
-            "no space is left"
-            if error.errno == errno.ENOSPC
-            else (error.strerror or str(error)).lower()
-        )
+        reason = "no space is left" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
         raise EmbeddedError(
             f"cannot write the state folder {folder}: {reason}; name another place: SHOP_STATE_DIR=/path make run"
         ) from error
