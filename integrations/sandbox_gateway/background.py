@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from http import HTTPStatus
 
 import urllib3
 
@@ -61,6 +62,6 @@ def announce_readiness(*, config: Config) -> None:
 def answers(*, url: str) -> bool:
     """Say whether a GET is answered with 200."""
     try:
-        return urllib3.request("GET", url, timeout=1.0, retries=False).status == 200
+        return urllib3.request("GET", url, timeout=1.0, retries=False).status == HTTPStatus.OK
     except urllib3.exceptions.HTTPError:
         return False

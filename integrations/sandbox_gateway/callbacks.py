@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 import threading
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import orjson
@@ -87,8 +88,8 @@ class Outbox:
                 return None
             db.execute("UPDATE outbox SET claimed = 1, attempts = attempts + 1 WHERE id = ?", found)
             self._news.acquire(blocking=False)
-            columns = "id, event_id, type, body, created_at, attempts"
-            return Callback(*db.execute(f"SELECT {columns} FROM outbox WHERE id = ?", found).fetchone())
+            claimed = "SELECT id, event_id, type, body, created_at, attempts FROM outbox WHERE id = ?"
+            return Callback(*db.execute(claimed, found).fetchone())
 
     def delivered(self, *, callback: Callback, now: datetime) -> None:
         """Forget a callback that was answered with 2xx, and let go the one it was to overtake."""
@@ -146,7 +147,7 @@ class Sender:
 
     def _send(self, *, callback: Callback) -> None:
         result = self._post(callback=callback)
-        if isinstance(result, int) and 200 <= result < 300:
+        if isinstance(result, int) and HTTPStatus.OK <= result < HTTPStatus.MULTIPLE_CHOICES:
             self._outbox.delivered(callback=callback, now=utc_now())
             return
         message = "callback.failed event_id=%s type=%s attempt=%s result=%s"

@@ -1,7 +1,9 @@
 """Fault switches: ways to make this provider as unpleasant as real ones can be, on demand."""
 
 import random
-from typing import Any, NamedTuple
+import sqlite3
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -27,7 +29,8 @@ MAX_SECONDS = 86_400.0
 MAX_COUNT = 1_000_000_000
 
 
-class Fault(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Fault:
     """A switch that is on: the next `count` times, or else each time with probability `rate`."""
 
     count: int | None
@@ -36,7 +39,7 @@ class Fault(NamedTuple):
 
     def as_dict(self) -> dict[str, float]:
         """Return the object that would turn the switch on again just like this."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Faults:
@@ -80,7 +83,7 @@ class Faults:
             if fault is None:
                 return None
             if fault.rate is not None:
-                return fault if random.random() < fault.rate else None
+                return fault if random.random() < fault.rate else None  # noqa: S311 - chance, not a secret
             self._count_down(db=db, name=name, fault=fault)
             return fault
 
@@ -89,8 +92,8 @@ class Faults:
         fault = self.take(name=name)
         return 0.0 if fault is None else fault.seconds or 0.0
 
-    def _count_down(self, *, db: Any, name: str, fault: Fault) -> None:
-        left = fault._replace(count=(fault.count or 0) - 1)
+    def _count_down(self, *, db: sqlite3.Connection, name: str, fault: Fault) -> None:
+        left = replace(fault, count=(fault.count or 0) - 1)
         on = dict(self._on)
         if left.count:
             on[name] = left

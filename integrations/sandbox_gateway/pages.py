@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from html import escape
+from http import HTTPStatus
 from pathlib import Path
 from string import Template
 
@@ -45,7 +46,7 @@ class Pages:
             return self._unknown(request=request)
         if self._sessions.takes_money(session=session):
             return self._form(request=request, session=session)
-        return self._state(request=request, session=session, status=200)
+        return self._state(request=request, session=session, status=HTTPStatus.OK)
 
     def pay(self, request: Request) -> Response:
         """POST /pay/{id}: back to the shop when the card was used, the page again when it was not."""
@@ -54,7 +55,7 @@ class Pages:
         except NotFound:
             return self._unknown(request=request)
         if not self._sessions.takes_money(session=session):
-            return self._state(request=request, session=session, status=409)
+            return self._state(request=request, session=session, status=HTTPStatus.CONFLICT)
         form = request.form(limit=FORM_LIMIT)
         charge = read_card(form=form, now=request.now)
         if isinstance(charge, dict):
@@ -62,7 +63,7 @@ class Pages:
             return self._form(request=request, session=session, errors=charge, expiry=expiry)
         session, moved = self._sessions.charge(session_id=session.id, charge=charge, now=request.now)
         if not moved:
-            return self._state(request=request, session=session, status=409)
+            return self._state(request=request, session=session, status=HTTPStatus.CONFLICT)
         return back(session=session)
 
     def cancel(self, request: Request) -> Response:
@@ -91,12 +92,12 @@ class Pages:
             expiry_value=escape(expiry),
             cards=card_list(texts=texts),
         )
-        return page(language=language, body=body, status=422 if errors else 200)
+        return page(language=language, body=body, status=HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK)
 
     def _state(self, *, request: Request, session: Session, status: int) -> Response:
         language = pick_language(accepted=request.header("accept-language"))
         texts = LANGUAGES[language]
-        again = f'<p role="alert">{escape(texts["again"])}</p>' if status == 409 else ""
+        again = f'<p role="alert">{escape(texts["again"])}</p>' if status == HTTPStatus.CONFLICT else ""
         body = STATE.substitute(
             self._about(session=session, language=language),
             state=session.status,
@@ -119,7 +120,7 @@ class Pages:
             again="",
             link="",
         )
-        return page(language=language, body=body, status=404)
+        return page(language=language, body=body, status=HTTPStatus.NOT_FOUND)
 
     def _about(self, *, session: Session, language: str) -> dict[str, str]:
         return {

@@ -12,7 +12,10 @@ from .instants import later, to_text
 from .sessions import Sessions, find_by_key, remember_key
 from .store import Store
 
-COLUMNS = "id, session_id, amount, currency, status, created_at, due_at, due_status, seq"
+SELECT = "SELECT id, session_id, amount, currency, status, created_at, due_at, due_status, seq FROM refunds "
+SELECT_ONE = SELECT + "WHERE id = ?"
+SELECT_ALL = SELECT + "WHERE (created_at, seq) > (?, ?) ORDER BY created_at, seq LIMIT ?"
+SELECT_OF_SESSION = SELECT + "WHERE (created_at, seq) > (?, ?) AND session_id = ? ORDER BY created_at, seq LIMIT ?"
 # With the switch `reverse_refunds`, how long a refund looks fine before the money comes back.
 REVERSE_SECONDS = 1.0
 log = logging.getLogger("sandbox_gateway.refunds")
@@ -76,10 +79,7 @@ class Refunds:
 
     def page(self, *, session_id: str | None, after: tuple[str, int], limit: int, now: datetime) -> list[Refund]:
         """Return up to `limit` refunds (of one session) made after a point `(created_at, seq)`, oldest first."""
-        of_one = "" if session_id is None else "AND session_id = ?"
-        query = (
-            f"SELECT {COLUMNS} FROM refunds WHERE (created_at, seq) > (?, ?) {of_one} ORDER BY created_at, seq LIMIT ?"
-        )
+        query = SELECT_ALL if session_id is None else SELECT_OF_SESSION
         values = (*after, limit) if session_id is None else (*after, session_id, limit)
         rows = self._store.connection().execute(query, values).fetchall()
         return [self._as_of(refund=Refund._make(row), now=now) for row in rows]
@@ -117,8 +117,7 @@ class Refunds:
         return refund
 
     def _read(self, *, refund_id: str) -> Refund:
-        query = f"SELECT {COLUMNS} FROM refunds WHERE id = ?"
-        row = self._store.connection().execute(query, (refund_id,)).fetchone()
+        row = self._store.connection().execute(SELECT_ONE, (refund_id,)).fetchone()
         if row is None:
             raise NotFound("There is no such refund.")
         return Refund._make(row)

@@ -15,10 +15,12 @@ from .faults import Faults
 from .instants import later, to_text
 from .store import Store
 
-COLUMNS = (
-    "id, status, amount, currency, reference, return_url, expires_at, created_at, captured_amount, "
-    "refunded_amount, payment_id, failure_code, card_last4, due_at, seq"
+SELECT = (
+    "SELECT id, status, amount, currency, reference, return_url, expires_at, created_at, captured_amount, "
+    "refunded_amount, payment_id, failure_code, card_last4, due_at, seq FROM sessions "
 )
+SELECT_ONE = SELECT + "WHERE id = ?"
+SELECT_PAGE = SELECT + "WHERE (created_at, seq) > (?, ?) ORDER BY created_at, seq LIMIT ?"
 INSERT = (
     "INSERT INTO sessions (id, status, amount, currency, reference, return_url, expires_at, created_at, due_at) "
     "VALUES (?, 'open', ?, ?, ?, ?, ?, ?, ?)"
@@ -76,7 +78,9 @@ class NewSession(NamedTuple):
 class Sessions:
     """Everything that reads or moves a session."""
 
-    def __init__(self, *, store: Store, faults: Faults, outbox: Outbox, public_url: str, processing_seconds: float) -> None:
+    def __init__(
+        self, *, store: Store, faults: Faults, outbox: Outbox, public_url: str, processing_seconds: float
+    ) -> None:
         """Work on a store; the hosted pages are under `public_url`."""
         self._store = store
         self._faults = faults
@@ -85,7 +89,10 @@ class Sessions:
         self._processing_seconds = processing_seconds
 
     def create(self, *, wanted: NewSession, key: str | None, now: datetime) -> tuple[Session, bool]:
-        """Return a new session, or the one this key made before and True; raises IdempotencyConflict, InvalidRequest."""
+        """Return a new session, or the one this key made before and True.
+
+        Raises IdempotencyConflict, and InvalidRequest for a new one that would be expired.
+        """
         fingerprint = repr(tuple(wanted))
         with self._store.write() as db:
             earlier = find_by_key(db=db, scope="session", key=key, fingerprint=fingerprint)
@@ -107,8 +114,7 @@ class Sessions:
 
     def page(self, *, after: tuple[str, int], limit: int, now: datetime) -> list[Session]:
         """Return up to `limit` sessions made after a point `(created_at, seq)`, oldest first."""
-        query = f"SELECT {COLUMNS} FROM sessions WHERE (created_at, seq) > (?, ?) ORDER BY created_at, seq LIMIT ?"
-        rows = self._store.connection().execute(query, (*after, limit)).fetchall()
+        rows = self._store.connection().execute(SELECT_PAGE, (*after, limit)).fetchall()
         return [self._as_of(session=Session._make(row), now=now) for row in rows]
 
     def charge(self, *, session_id: str, charge: Charge, now: datetime) -> tuple[Session, bool]:
@@ -195,8 +201,7 @@ class Sessions:
         return session
 
     def _read(self, *, session_id: str) -> Session:
-        query = f"SELECT {COLUMNS} FROM sessions WHERE id = ?"
-        row = self._store.connection().execute(query, (session_id,)).fetchone()
+        row = self._store.connection().execute(SELECT_ONE, (session_id,)).fetchone()
         if row is None:
             raise NotFound("There is no such session.")
         return Session._make(row)

@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     help = "Run the sandbox payment gateway, for development and tests only."
     # The process is about to become another program, which uses no model of ours.
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django declares it so, without ClassVar
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the port."""
