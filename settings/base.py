@@ -179,6 +179,7 @@ SIMPLE_JWT = {
 READINESS = wiring.READINESS
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 METRICS_PORT = env.int("METRICS_PORT", default=0)
+METRICS_ADDRESS = env.str("METRICS_ADDRESS", default="127.0.0.1")
 
 # --- the purchase -----------------------------------------------------------------------------------------
 

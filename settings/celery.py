@@ -1,11 +1,51 @@
 """The alarm clocks: tasks claim due rows, the row is the truth, a task is a hint that may be lost."""
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, Task, signals
+from prometheus_client import multiprocess
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.dev")
 
-app = Celery("shop")
+
+class TracedTask(Task):  # type: ignore[misc]  celery is untyped here
+    """A task that goes on with the trace of the request or event that woke it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run within the trace its headers carry; a task the clock sent begins its own."""
+        from structlog.contextvars import bound_contextvars  # noqa: PLC0415  Django's settings come first
+
+        from shop.kernel.ids import new_id  # noqa: PLC0415  Django's settings come first
+        from shop.kernel.tracing import Trace, tracing  # noqa: PLC0415  Django's settings come first
+
+        correlation_id = getattr(self.request, "shop_correlation_id", None) or str(new_id())
+        causation_id = getattr(self.request, "shop_causation_id", None) or ""
+        with tracing(Trace(correlation_id, causation_id)), bound_contextvars(request_id=correlation_id):
+            return super().__call__(*args, **kwargs)
+
+
+app = Celery("shop", task_cls=TracedTask)
 app.config_from_object("settings.celery_options")
 app.autodiscover_tasks()
+
+
+@signals.worker_ready.connect
+@signals.beat_init.connect
+def _announce(**_: Any) -> None:
+    from shop.kernel.processes import announce_ready  # noqa: PLC0415  Django's settings come first
+
+    announce_ready()
+
+
+@signals.worker_init.connect
+def _serve_metrics(**_: Any) -> None:
+    from shop.kernel.processes import serve_metrics  # noqa: PLC0415  Django's settings come first
+
+    serve_metrics()
+
+
+@signals.worker_process_shutdown.connect
+def _forget_gauges(pid: int, **_: Any) -> None:
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(pid)

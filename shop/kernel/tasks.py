@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 def wake(task: str, **primitives: str | int | bool | None) -> None:
     """Send the task once the transaction under way has committed; a broker that is away costs a log line."""
     trace = current_trace()
-    headers = {"correlation_id": trace.correlation_id, "causation_id": trace.causation_id}
+    headers = {"shop_correlation_id": trace.correlation_id, "shop_causation_id": trace.causation_id}
 
     def send() -> None:
         try:

@@ -73,7 +73,7 @@ def problem(
     )
 
 
-def for_exception(error: Exception) -> HttpResponse | None:
+def for_exception(error: Exception) -> HttpResponse | None:  # noqa: PLR0911  one return a kind of error
     """Translate an anticipated error; None for a defect, which the caller logs and answers with 500."""
     match error:
         case Refusal():
