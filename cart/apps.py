@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class CartConfig(AppConfig):
+    """What a shopper wants to buy."""
+
+    name = "cart"
+    label = "cart"
