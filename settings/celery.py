@@ -5,6 +5,11 @@ from typing import Any
 
 from celery import Celery, Task, signals
 from prometheus_client import multiprocess
+from structlog.contextvars import bound_contextvars
+
+from shop.kernel.ids import new_id
+from shop.kernel.processes import announce_ready, serve_metrics
+from shop.kernel.tracing import Trace, tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.dev")
 
@@ -14,11 +19,6 @@ class TracedTask(Task):  # type: ignore[misc]  celery is untyped here
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run within the trace its headers carry; a task the clock sent begins its own."""
-        from structlog.contextvars import bound_contextvars  # noqa: PLC0415  Django's settings come first
-
-        from shop.kernel.ids import new_id  # noqa: PLC0415  Django's settings come first
-        from shop.kernel.tracing import Trace, tracing  # noqa: PLC0415  Django's settings come first
-
         correlation_id = getattr(self.request, "shop_correlation_id", None) or str(new_id())
         causation_id = getattr(self.request, "shop_causation_id", None) or ""
         with tracing(Trace(correlation_id, causation_id)), bound_contextvars(request_id=correlation_id):
@@ -33,15 +33,11 @@ app.autodiscover_tasks()
 @signals.worker_ready.connect
 @signals.beat_init.connect
 def _announce(**_: Any) -> None:
-    from shop.kernel.processes import announce_ready  # noqa: PLC0415  Django's settings come first
-
     announce_ready()
 
 
 @signals.worker_init.connect
 def _serve_metrics(**_: Any) -> None:
-    from shop.kernel.processes import serve_metrics  # noqa: PLC0415  Django's settings come first
-
     serve_metrics()
 
 

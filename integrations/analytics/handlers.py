@@ -1,0 +1,85 @@
+"""Facts become user actions on `analytics.events`; user actions become counts.
+
+The names are those of Segment's e-commerce spec v2 (https://segment.com/docs/connections/spec/ecommerce/v2/). Where it
+has no word for what a shop needs to know, the name is our own: Order Placed, Order Expired, Payment Redirected, Payment
+Succeeded, Payment Failed.
+"""
+
+from uuid import UUID
+
+from integrations.analytics import services
+from orders.events import OrderCancelled, OrderCreated, OrderExpired, OrderPaid
+from payments.events import PaymentFailed, PaymentSucceeded
+from shop.kernel.events import UserAction
+from shop.kernel.money import Money
+from shop.kernel.outbox.services import publish
+
+Fact = OrderCancelled | OrderCreated | OrderExpired | OrderPaid | PaymentFailed | PaymentSucceeded
+
+
+def order_created(*, event: OrderCreated, event_id: UUID) -> None:
+    """Tell that an order was placed."""
+    _tell("Order Placed", fact=event, fact_id=event_id, money=event.total, items=len(event.lines))
+
+
+def order_paid(*, event: OrderPaid, event_id: UUID) -> None:
+    """Tell that an order is complete: its money is in."""
+    _tell("Order Completed", fact=event, fact_id=event_id, money=event.total, payment_id=str(event.payment_id))
+
+
+def order_cancelled(*, event: OrderCancelled, event_id: UUID) -> None:
+    """Tell that an order was called off."""
+    _tell("Order Cancelled", fact=event, fact_id=event_id, money=event.total, was_paid=event.was_paid)
+
+
+def order_expired(*, event: OrderExpired, event_id: UUID) -> None:
+    """Tell that nobody paid in time."""
+    _tell("Order Expired", fact=event, fact_id=event_id, money=event.total)
+
+
+def payment_succeeded(*, event: PaymentSucceeded, event_id: UUID) -> None:
+    """Tell that the gateway has the money."""
+    _tell(
+        "Payment Succeeded",
+        fact=event,
+        fact_id=event_id,
+        money=event.amount,
+        payment_id=str(event.payment_id),
+        gateway=event.gateway,
+    )
+
+
+def payment_failed(*, event: PaymentFailed, event_id: UUID) -> None:
+    """Tell that an attempt brought no money, and why."""
+    _tell(
+        "Payment Failed",
+        fact=event,
+        fact_id=event_id,
+        money=event.amount,
+        payment_id=str(event.payment_id),
+        gateway=event.gateway,
+        reason=event.reason,
+    )
+
+
+def user_action(*, event: UserAction, event_id: UUID) -> None:  # noqa: ARG001  every handler takes it
+    """Count an action."""
+    services.count(action=event)
+
+
+def _tell(name: str, *, fact: Fact, fact_id: UUID, money: Money, **properties: str | int | bool) -> None:
+    publish(
+        UserAction(
+            occurred_at=fact.occurred_at,
+            user_id=fact.user_id,
+            guest=fact.guest,
+            name=name,
+            properties={
+                "fact_id": str(fact_id),
+                "order_id": str(fact.order_id),
+                "amount": money.amount,
+                "currency": money.currency,
+                **properties,
+            },
+        )
+    )
