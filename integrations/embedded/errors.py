@@ -15,7 +15,7 @@ class AlreadyRunning(EmbeddedError):
         self.pid = pid
         self.url = url
         holder = f"pid {pid}" if pid else "pid unknown"
-        super().__init__(f"already running ({holder}), URL {url or 'none'}")
+        super().__init__(f"already running ({holder})" + (f", URL {url}" if url else ""))
 
 
 class NotReady(EmbeddedError):

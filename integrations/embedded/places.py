@@ -19,6 +19,7 @@ from integrations.embedded.errors import EmbeddedError
 LONGEST_SOCKET_FOLDER = 90
 ELSEWHERE = Path("/var/lib/shop-embedded")
 MARK_FILE = "postgres-elsewhere"
+ORIGIN_FILE = "origin"
 UNPRIVILEGED_USERS = ("postgres", "nobody", "daemon")
 
 
@@ -129,18 +130,25 @@ def existing_home_elsewhere(*, state_dir: Path) -> Path | None:
 
 
 def _home_elsewhere(*, state_dir: Path, account: Account) -> Path:
+    ELSEWHERE.mkdir(mode=0o711, exist_ok=True)
+    _sweep()
     if known := existing_home_elsewhere(state_dir=state_dir):
         return known
-    ELSEWHERE.mkdir(mode=0o711, exist_ok=True)
-    home = ELSEWHERE / _fingerprint(state_dir)
-    if home.exists():
-        shutil.rmtree(home)
-    home.mkdir(mode=0o710)
-    os.chown(home, -1, account.gid)
     mark = secrets.token_hex(8)
-    (home / MARK_FILE).write_text(mark)
+    draft = ELSEWHERE / f".draft-{mark}"
+    draft.mkdir(mode=0o710)
+    os.chown(draft, -1, account.gid)
+    (draft / MARK_FILE).write_text(mark)
+    (draft / ORIGIN_FILE).write_text(str(state_dir))
     (state_dir / MARK_FILE).write_text(mark)
-    return home
+    return draft.rename(ELSEWHERE / _fingerprint(state_dir))
+
+
+def _sweep() -> None:
+    """Remove what belongs to state folders that are gone: nobody else knows of it."""
+    for origin in ELSEWHERE.glob(f"[!.]*/{ORIGIN_FILE}"):
+        if origin.parent != existing_home_elsewhere(state_dir=Path(origin.read_text())):
+            shutil.rmtree(origin.parent)
 
 
 def _fingerprint(path: Path) -> str:
