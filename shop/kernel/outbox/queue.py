@@ -1,0 +1,111 @@
+"""The queue as the relay sees it. One relay at a time reads a shard; none reads what it has in flight already."""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from shop.kernel.outbox.dto import Depth, Queued, Told
+from shop.kernel.outbox.instants import instant_of
+from shop.kernel.outbox.services import shard_of
+from shop.kernel.outbox.wakeup import wake_relay
+
+# The batch is fixed before the log is read: with fresh or stale statistics alike, the log is entered by its
+# primary key, once for each row of the batch.
+_READ = """
+WITH batch AS MATERIALIZED (
+    SELECT position, event_id, key, shard FROM outbox_pending
+    WHERE state = 'pending' AND shard = ANY(%s::smallint[])
+      AND NOT EXISTS (SELECT FROM unnest(%s::bigint[]) AS flying (at) WHERE flying.at = position)
+      AND NOT EXISTS (SELECT FROM outbox_pending AS refused
+                      WHERE refused.state = 'failed' AND refused.key = outbox_pending.key)
+    ORDER BY position LIMIT %s
+)
+SELECT batch.position, batch.event_id, batch.key, batch.shard,
+       log.topic, log.type, log.sequence, log.payload::text, log.headers, log.occurred_at
+FROM batch LEFT JOIN event_log AS log ON log.id = batch.event_id
+ORDER BY batch.position
+"""
+
+
+def read(*, shards: Collection[int], in_flight: Sequence[int], limit: int) -> list[Queued]:
+    """Return the oldest waiting events of these shards, in the order in which each key's were told.
+
+    Left out are the positions in flight, and every event of a key whose earlier event was refused.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, [list(shards), list(in_flight), limit])
+        return [_queued(row) for row in cursor.fetchall()]
+
+
+def remove(*, positions: Sequence[int]) -> int:
+    """Take acknowledged events out of the queue; return how many were still there."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM outbox_pending WHERE position = ANY(%s::bigint[]) AND state = 'pending'", [list(positions)]
+        )
+        return cursor.rowcount
+
+
+def refuse(*, position: int, reason: str) -> None:
+    """Mark an event that Kafka will never take: it and its key's later events stay until somebody acts."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE outbox_pending SET state = 'failed', attempts = attempts + 1, last_error = %s WHERE position = %s",
+            [reason, position],
+        )
+
+
+def retry_refused(*, positions: Sequence[int]) -> int:
+    """Put refused events back to where they stood in the queue; return how many were refused."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE outbox_pending SET state = 'pending' WHERE position = ANY(%s::bigint[]) AND state = 'failed'",
+            [list(positions)],
+        )
+        retried = cursor.rowcount
+    wake_relay()
+    return retried
+
+
+def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
+    """Queue events (id, key) once more, in the order given; return how many were not queued already."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO outbox_pending (event_id, key, shard)"
+            " SELECT id, key, shard FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
+            " WITH ORDINALITY AS again (id, key, shard, place)"
+            " WHERE NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id) ORDER BY place",
+            [[id_ for id_, _ in events], [key for _, key in events], [shard_of(str(key)) for _, key in events]],
+        )
+        return cursor.rowcount
+
+
+def depth() -> Depth:
+    """Count what waits, and say since when the oldest does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'failed'),"
+            " (SELECT event_id FROM outbox_pending ORDER BY position LIMIT 1) FROM outbox_pending"
+        )
+        pending, failed, oldest = cursor.fetchone()
+    return Depth(pending=pending, failed=failed, oldest_at=instant_of(oldest) if oldest else None)
+
+
+def _queued(row: tuple[Any, ...]) -> Queued:
+    position, event_id, key, shard, topic, type_, sequence, payload, headers, occurred_at = row
+    told = None
+    if topic is not None:
+        told = Told(
+            id=event_id,
+            topic=topic,
+            type=type_,
+            key=key,
+            sequence=sequence,
+            data=payload.encode(),
+            headers=json.loads(headers),
+            occurred_at=occurred_at,
+        )
+    return Queued(position=position, event_id=event_id, key=key, shard=shard, told=told)
