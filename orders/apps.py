@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class OrdersConfig(AppConfig):
+    """The agreement between shopper and shop."""
+
+    name = "orders"
+    label = "orders"

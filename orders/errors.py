@@ -1,0 +1,19 @@
+"""What orders refuses."""
+
+from shop.kernel.errors import NotFound, Unavailable
+
+
+class OrderNotFound(NotFound):
+    """There is no such order, or it is somebody else's."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such order.")
+
+
+class OrderNumbersTaken(Unavailable):
+    """Two fresh order numbers in a row were taken already: one chance in a billion, and a second try mends it."""
+
+    code = "order_numbers_taken"
+
+    def __init__(self) -> None:
+        super().__init__("No free order number was found; try again.", retry_after_seconds=1)

@@ -1,0 +1,184 @@
+"""Reads of orders. Each is one statement whatever the number of orders or lines."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from checkout.dto import FrozenLine, Totals
+from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEntry
+from orders.errors import OrderNotFound
+from orders.models import Order
+from orders.states import Status
+from shop.kernel.money import Money
+
+_NEWEST = UUID(int=2**128 - 1)
+
+# An order and its lines as one row, so that a page of orders is one statement and no row is repeated per line.
+_COLUMNS = """
+    o.id, o.number, o.user_id, o.guest, o.status, o.payment_status, o.needs_review, o.currency,
+    o.subtotal_minor, o.discount_minor, o.shipping_minor, o.tax_minor, o.total_minor, o.captured_minor,
+    o.email, o.language, o.shipping_address, o.billing_address, o.shipping_method,
+    o.payment_deadline, o.tracking, o.created_at, o.updated_at,
+    (SELECT jsonb_agg(jsonb_build_array(l.sku, l.name, l.quantity, l.unit_price_minor, l.discount_minor,
+                                        l.tax_minor, l.line_total_minor) ORDER BY l.position)
+     FROM orders_line l WHERE l.order_id = o.id) AS lines
+"""
+_TIMELINE = """
+    (SELECT jsonb_agg(jsonb_build_array(e.at, e.type, e.detail) ORDER BY e.at, e.id)
+     FROM orders_entry e WHERE e.order_id = o.id) AS timeline
+"""
+_ONE = f"SELECT {_COLUMNS}, {_TIMELINE} FROM orders_order o"  # noqa: S608  constants of this file
+_SEVERAL = f"SELECT {_COLUMNS}, NULL AS timeline FROM orders_order o"  # noqa: S608  constants of this file
+
+
+def order(*, order_id: UUID, user_id: UUID | None) -> OrderView:
+    """Return an order with its timeline; `user_id` None reads anybody's. OrderNotFound when it is not theirs."""
+    return _one(_ONE + " WHERE o.id = %s AND (%s::uuid IS NULL OR o.user_id = %s::uuid)", [order_id, user_id, user_id])
+
+
+def order_of_checkout(*, checkout_id: UUID, user_id: UUID) -> OrderView:
+    """Return the one order this shopper's checkout became; OrderNotFound when there is none."""
+    return _one(_ONE + " WHERE o.checkout_id = %s AND o.user_id = %s", [checkout_id, user_id])
+
+
+def orders_of(
+    *, user_id: UUID, limit: int, after: UUID | None = None, before: UUID | None = None
+) -> Sequence[OrderView]:
+    """Return up to `limit` of a shopper's orders, newest first, that follow `after` in that order.
+
+    With `before`, the ones just above it, nearest first, as a page read backwards needs them.
+    """
+    if before is not None:
+        where, place = " WHERE o.user_id = %s AND o.id > %s ORDER BY o.id ASC LIMIT %s", before
+    else:
+        where, place = " WHERE o.user_id = %s AND o.id < %s ORDER BY o.id DESC LIMIT %s", after or _NEWEST
+    return [_view(row) for row in _rows(_SEVERAL + where, [user_id, place, limit])]
+
+
+def payable(*, order_id: UUID) -> PayableOrder | None:
+    """Return what payments must know to ask for an order's money, in whatever state the order is."""
+    row = (
+        Order.objects.filter(pk=order_id)
+        .values_list("number", "user_id", "guest", "status", "total_minor", "currency", "payment_deadline")
+        .first()
+    )
+    if row is None:
+        return None
+    number, user_id, guest, status, total_minor, currency, payment_deadline = row
+    return PayableOrder(
+        order_id=order_id,
+        number=number,
+        user_id=user_id,
+        guest=guest,
+        status=status,
+        total=Money(total_minor, currency),
+        payment_deadline=payment_deadline,
+    )
+
+
+def mail_order(*, order_id: UUID) -> MailOrder | None:
+    """Return what a mail says about an order: the one read that hands a person's data to another context."""
+    try:
+        found = _one(_SEVERAL + " WHERE o.id = %s", [order_id])
+    except OrderNotFound:
+        return None
+    return MailOrder(
+        order_id=found.order_id,
+        number=found.number,
+        email=found.email,
+        language=found.language,
+        lines=tuple(
+            MailLine(name=line.name, quantity=line.quantity, unit_price=line.unit_price, line_total=line.line_total)
+            for line in found.lines
+        ),
+        subtotal=found.totals.subtotal,
+        discount=found.totals.discount,
+        shipping=found.totals.shipping,
+        tax=found.totals.tax,
+        total=found.totals.total,
+        shipping_address=found.shipping_address,
+        payment_deadline=found.payment_deadline,
+        created_at=found.created_at,
+    )
+
+
+def overdue(*, now: datetime, limit: int) -> list[UUID]:
+    """Return orders still waiting for money after their deadline, the longest overdue first."""
+    waiting = Order.objects.filter(status=Status.PENDING_PAYMENT.value, payment_deadline__lt=now)
+    return list(waiting.order_by("payment_deadline").values_list("pk", flat=True)[:limit])
+
+
+def _one(statement: str, parameters: list[object]) -> OrderView:
+    rows = _rows(statement, parameters)
+    if not rows:
+        raise OrderNotFound
+    return _view(rows[0])
+
+
+def _rows(statement: str, parameters: list[object]) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _view(row: dict[str, Any]) -> OrderView:
+    def money(name: str) -> Money:
+        return Money(row[f"{name}_minor"], row["currency"])
+
+    return OrderView(
+        order_id=row["id"],
+        number=row["number"],
+        user_id=row["user_id"],
+        guest=row["guest"],
+        status=row["status"],
+        payment_status=row["payment_status"],
+        needs_review=row["needs_review"],
+        lines=_lines(row["lines"], currency=row["currency"]),
+        totals=Totals(
+            subtotal=money("subtotal"),
+            discount=money("discount"),
+            shipping=money("shipping"),
+            tax=money("tax"),
+            total=money("total"),
+        ),
+        captured=money("captured"),
+        email=row["email"],
+        language=row["language"],
+        shipping_address=msgspec.json.decode(row["shipping_address"]),
+        billing_address=msgspec.json.decode(row["billing_address"]),
+        shipping_method=row["shipping_method"],
+        payment_deadline=row["payment_deadline"],
+        tracking=row["tracking"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        timeline=_timeline(row["timeline"]),
+    )
+
+
+def _lines(document: str, *, currency: str) -> tuple[FrozenLine, ...]:
+    return tuple(
+        FrozenLine(
+            sku=sku,
+            name=name,
+            quantity=quantity,
+            unit_price=Money(unit_price, currency),
+            discount=Money(discount, currency),
+            tax=Money(tax, currency),
+            line_total=Money(line_total, currency),
+        )
+        for sku, name, quantity, unit_price, discount, tax, line_total in msgspec.json.decode(document)
+    )
+
+
+def _timeline(document: str | None) -> tuple[TimelineEntry, ...] | None:
+    if document is None:
+        return None
+    return tuple(
+        TimelineEntry(at=datetime.fromisoformat(at), type=kind, detail=detail)
+        for at, kind, detail in msgspec.json.decode(document)
+    )

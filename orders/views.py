@@ -1,0 +1,115 @@
+"""Orders over HTTP."""
+
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from checkout.errors import CheckoutNotFound
+from orders import queries, services
+from orders.errors import OrderNotFound
+from orders.serializers import (
+    CancelOrderRequest,
+    InternalOrderSchema,
+    OrderDetailSchema,
+    OrderPageSchema,
+    PlaceOrderRequest,
+    internal_order_json,
+    order_json,
+)
+from shop.kernel.clock import utc_now
+from shop.kernel.http.pagination import answer, page_of
+from shop.kernel.http.serializers import parsed
+from shop.kernel.http.views import CheckedView, InternalView, ShopView
+from shop.kernel.idempotency.http import idempotent
+from shop.kernel.ids import as_uuid
+
+
+class OrdersView(ShopView):
+    """The caller's orders."""
+
+    @extend_schema(
+        operation_id="list_orders",
+        parameters=[OpenApiParameter("limit", int), OpenApiParameter("cursor", str)],
+        responses=OrderPageSchema,
+    )
+    def get(self, request: Request) -> Response:
+        """List the caller's orders, newest first."""
+        page = page_of(request)
+        orders = queries.orders_of(
+            user_id=self.caller.id, limit=page.limit + 1, after=_place(page.after), before=_place(page.before)
+        )
+        return Response(
+            answer(request, page=page, rows=orders, place=lambda order: str(order.order_id), as_json=order_json)
+        )
+
+    @extend_schema(
+        operation_id="place_order",
+        request=PlaceOrderRequest,
+        responses={201: OrderDetailSchema, 200: OrderDetailSchema},
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Turn a checkout into its one order: 201 the first time, 200 with the same order after that."""
+        body = parsed(PlaceOrderRequest, request)
+        checkout_id = as_uuid(body["checkout_id"])
+        if checkout_id is None:
+            raise CheckoutNotFound
+        placed = services.place(
+            caller=self.caller, checkout_id=checkout_id, quote_hash=body.get("quote_hash"), now=utc_now()
+        )
+        return Response(
+            order_json(placed.order), status=status.HTTP_201_CREATED if placed.created else status.HTTP_200_OK
+        )
+
+
+class OneOrderView(ShopView):
+    """One order."""
+
+    @extend_schema(operation_id="read_order", responses=OrderDetailSchema)
+    def get(self, request: Request, order_id: str) -> Response:  # noqa: ARG002  DRF passes it
+        """Return an order with its timeline; staff may read anybody's."""
+        user_id = None if self.caller.staff else self.caller.id
+        return Response(order_json(queries.order(order_id=_order_id(order_id), user_id=user_id)))
+
+
+class CancelOrderView(CheckedView):
+    """Calling an order off."""
+
+    @extend_schema(operation_id="cancel_order", request=CancelOrderRequest, responses=OrderDetailSchema)
+    @idempotent
+    def post(self, request: Request, order_id: str) -> Response:
+        """Cancel an order that waits for its money; staff may cancel a paid one, whose money then goes back."""
+        body = parsed(CancelOrderRequest, request)
+        order = services.cancel(caller=self.caller, order_id=_order_id(order_id), reason=body["reason"], now=utc_now())
+        return Response(order_json(order))
+
+
+class InternalOrderView(InternalView):
+    """One order, for the house's own systems."""
+
+    scope = "orders:read"
+
+    @extend_schema(operation_id="internal_read_order", responses=InternalOrderSchema)
+    def get(self, request: Request, order_id: str) -> Response:  # noqa: ARG002  DRF passes it
+        """Return any order with its timeline."""
+        return Response(internal_order_json(queries.order(order_id=_order_id(order_id), user_id=None)))
+
+
+def _order_id(text: str) -> UUID:
+    order_id = as_uuid(text)
+    if order_id is None:
+        raise OrderNotFound
+    return order_id
+
+
+def _place(cursor: str | None) -> UUID | None:
+    if cursor is None:
+        return None
+    place = as_uuid(cursor)
+    if place is None:
+        raise ValidationError({"cursor": ["This cursor is not one of ours."]}, code="invalid")
+    return place
