@@ -1,0 +1,1 @@
+"""A repeated POST is answered from the first one's memory instead of being done again."""

@@ -1,0 +1,135 @@
+"""The Idempotency-Key header of POSTs: PAYMENTS.md, rule 6."""
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+import msgspec
+import structlog
+from django.db import Error as DatabaseAway
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from shop.kernel.auth.dto import ApiKeyCaller, Caller
+from shop.kernel.clock import utc_now
+from shop.kernel.errors import NotFound, Unauthorized
+from shop.kernel.http.codecs import JSONRenderer
+from shop.kernel.idempotency import services
+from shop.kernel.idempotency.errors import InvalidIdempotencyKey
+from shop.kernel.idempotency.services import Answer, Claim
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+
+log = structlog.get_logger(__name__)
+
+V = TypeVar("V", bound=APIView)
+P = ParamSpec("P")
+Post = Callable[Concatenate[V, Request, P], Response | HttpResponse]
+
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+# No path of ours is as long; it is part of an index, whose entries have a limit.
+_LONGEST_PATH = 512
+_PARAMETER = OpenApiParameter(
+    HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    description="A name for this request: repeated with the same body it is answered as the first time, for 72 hours.",
+)
+
+
+def idempotent(post: Post[V, P]) -> Post[V, P]:
+    """Make a view's `post` answer a repeat with the same key as it answered the first request.
+
+    Without the header nothing is done. Only 2xx answers are kept: a refusal changes nothing and may not last.
+    The key belongs to the caller, so nobody meets another's answer.
+    """
+
+    @wraps(post)
+    def answered_once(view: V, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response | HttpResponse:
+        key = request.headers.get(HEADER)
+        if key is None:
+            return post(view, request, *args, **kwargs)
+        claimed = services.claim(request=_identity(request, key), now=utc_now())
+        if isinstance(claimed, Answer):
+            return _replay(claimed)
+        try:
+            response = post(view, request, *args, **kwargs)
+        except BaseException:
+            _give_back(claimed)
+            raise
+        return _settled(claimed, response)
+
+    described: Post[V, P] = extend_schema(parameters=[_PARAMETER])(answered_once)
+    return described
+
+
+def _identity(request: Request, key: str) -> services.Request:
+    if not _KEY.fullmatch(key):
+        raise InvalidIdempotencyKey
+    if len(request.path) > _LONGEST_PATH or "\x00" in request.path:
+        raise NotFound("There is no such thing.")
+    return services.Request(
+        user_id=_owner(request),
+        method=str(request.method),
+        path=request.path,
+        key=key,
+        body_digest=_digest(request.data),
+    )
+
+
+def _owner(request: Request) -> UUID:
+    match request.user:
+        case Caller(id=user_id):
+            return user_id
+        case ApiKeyCaller(key_id=key_id):
+            return key_id
+        case _:
+            raise Unauthorized("Log in first.")
+
+
+def _digest(body: Any) -> bytes:
+    """Return the digest of what the body says: spaces and the order of members make no other request of it."""
+    return sha256(msgspec.json.encode(body, order="sorted")).digest()
+
+
+def _settled(claimed: Claim, response: Response | HttpResponse) -> HttpResponse:
+    """Keep a success and let go of a refusal; the first answer has the very bytes of every later one."""
+    plain = _rendered(response)
+    if not HTTPStatus(plain.status_code).is_success:
+        _give_back(claimed)
+        return plain
+    kept = {name: plain.headers[name] for name in _KEPT_HEADERS if name in plain.headers}
+    try:
+        if not services.keep(claim=claimed, answer=Answer(plain.status_code, kept, plain.content)):
+            log.warning("idempotency.lease_lost", claim_id=str(claimed.id))
+    except DatabaseAway as error:
+        # What was asked for is done and committed; the lease ends by itself.
+        log.warning("idempotency.not_kept", claim_id=str(claimed.id), error=type(error).__name__)
+    return plain
+
+
+def _give_back(claimed: Claim) -> None:
+    try:
+        services.give_back(claim=claimed)
+    except DatabaseAway as error:
+        log.warning("idempotency.not_given_back", claim_id=str(claimed.id), error=type(error).__name__)
+
+
+def _rendered(response: Response | HttpResponse) -> HttpResponse:
+    if not isinstance(response, Response):
+        return response
+    headers = {"Content-Type": JSONRenderer.media_type, **dict(response.headers)}
+    return HttpResponse(JSONRenderer().render(response.data), status=response.status_code, headers=headers)
+
+
+def _replay(answer: Answer) -> HttpResponse:
+    return HttpResponse(answer.body, status=answer.status, headers={**answer.headers, REPLAYED: "true"})
