@@ -22,7 +22,7 @@ THREADS = 64
 THREAD_IDLE_SECONDS = 30
 STOP_SECONDS = 3
 # A killed predecessor's worker notices within a quarter of a second and lets go of the port and the store.
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 2.0
 
 
 def main() -> None:
