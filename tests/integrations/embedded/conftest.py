@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,3 +59,16 @@ def _belongs(process: Path, folder: str) -> bool:
         return folder.encode() in seen or str((process / "cwd").readlink()).startswith(folder)
     except OSError:
         return False
+
+
+def survivors(pids: Iterable[int]) -> list[int]:
+    """Return those that still run; a process that ended but was not collected yet does not."""
+    return [pid for pid in pids if _runs(pid)]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}

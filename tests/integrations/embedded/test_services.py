@@ -150,7 +150,7 @@ def test_a_server_that_takes_too_long_is_named(state_dir: Path) -> None:
     child = Child(name="slow", command=["/bin/sleep", "60"], log_file=state_dir / "slow.log")
     child.start()
 
-    with pytest.raises(NotReady, match="slow was not ready within 0.1 seconds"):
+    with pytest.raises(NotReady, match=r"slow was not ready within 0\.1 seconds"):
         child.wait_until(lambda: False, timeout_seconds=0.1)
 
     child.stop(timeout_seconds=5)
