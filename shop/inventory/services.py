@@ -1,7 +1,8 @@
 """What can be done to stock. Every way is one statement; stock rows are always locked in the order of their SKUs.
 
-Lock order inside a statement: the reservation, then stock. The CTE `stock` sorts and locks; the update of stock asks
-for its count, so that every lock is held before the first row changes.
+Lock order inside a statement: the reservation, then stock. The CTE `stock` sorts and locks; the update takes the
+array of all it has locked, so that every lock is held before the first row changes. The arrays also keep the planner
+from merging the index of all articles with a handful of lines, as a join alone tempts it to.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ WITH wanted AS (
     SELECT sku, quantity FROM inventory_reservation_line JOIN replaced ON reservation_id = replaced.id
 ), stock AS (
     SELECT sku, on_hand - held AS free FROM inventory_stock
-    WHERE sku IN (SELECT sku FROM wanted UNION SELECT sku FROM freed) ORDER BY sku FOR UPDATE
+    WHERE sku = ANY(ARRAY(SELECT sku FROM wanted UNION SELECT sku FROM freed)) ORDER BY sku FOR UPDATE
 ), short AS (
     SELECT sku, wanted.quantity AS wanted, coalesce(free, 0) + coalesce(freed.quantity, 0) AS available
     FROM wanted LEFT JOIN stock USING (sku) LEFT JOIN freed USING (sku)
@@ -54,7 +55,8 @@ WITH wanted AS (
         FROM wanted FULL JOIN freed USING (sku)
     ) AS change
     WHERE inventory_stock.sku = change.sku AND change.quantity <> 0
-      AND (SELECT count(*) FROM stock) > 0 AND NOT EXISTS (SELECT FROM short)
+      AND inventory_stock.sku = ANY(ARRAY(SELECT sku FROM stock))
+      AND NOT EXISTS (SELECT FROM short)
 )
 SELECT sku, wanted, available FROM short ORDER BY sku
 """
@@ -72,7 +74,7 @@ WITH reservation AS (
     SELECT sku, quantity FROM inventory_reservation_line JOIN reservation ON reservation_id = reservation.id
 ), stock AS (
     SELECT sku, on_hand - held AS free FROM inventory_stock
-    WHERE sku IN (SELECT sku FROM wanted) ORDER BY sku FOR UPDATE
+    WHERE sku = ANY(ARRAY(SELECT sku FROM wanted)) ORDER BY sku FOR UPDATE
 ), short AS (
     SELECT sku, quantity AS wanted, coalesce(free, 0) AS available FROM wanted LEFT JOIN stock USING (sku)
     WHERE coalesce(free, 0) < quantity
@@ -82,8 +84,8 @@ WITH reservation AS (
 ), moved AS (
     UPDATE inventory_stock SET held = held + wanted.quantity, updated_at = now()
     FROM wanted
-    WHERE inventory_stock.sku = wanted.sku
-      AND (SELECT count(*) FROM stock) > 0 AND NOT EXISTS (SELECT FROM short)
+    WHERE inventory_stock.sku = wanted.sku AND inventory_stock.sku = ANY(ARRAY(SELECT sku FROM stock))
+      AND NOT EXISTS (SELECT FROM short)
 )
 SELECT sku, wanted, available FROM reservation LEFT JOIN short ON true ORDER BY sku
 """
@@ -96,12 +98,13 @@ WITH moved AS (
 ), lines AS (
     SELECT sku, quantity FROM inventory_reservation_line JOIN moved ON reservation_id = moved.id
 ), stock AS (
-    SELECT sku FROM inventory_stock WHERE sku IN (SELECT sku FROM lines) ORDER BY sku FOR UPDATE
+    SELECT sku FROM inventory_stock WHERE sku = ANY(ARRAY(SELECT sku FROM lines)) ORDER BY sku FOR UPDATE
 ), changed AS (
     UPDATE inventory_stock
     SET on_hand = on_hand + lines.quantity * %(on_hand)s::int, held = held + lines.quantity * %(held)s::int,
         updated_at = now()
-    FROM lines WHERE inventory_stock.sku = lines.sku AND (SELECT count(*) FROM stock) > 0
+    FROM lines
+    WHERE inventory_stock.sku = lines.sku AND inventory_stock.sku = ANY(ARRAY(SELECT sku FROM stock))
 )
 SELECT EXISTS (SELECT FROM moved)
 """

@@ -1,0 +1,155 @@
+"""Shoppers at the same instant, with real threads and connections of their own."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from uuid import UUID
+
+import pytest
+from django.db import connection
+
+from shop.inventory import services
+from shop.inventory.dto import Released, Wanted
+from shop.inventory.errors import InsufficientStock, ReservationGone
+from shop.inventory.models import Reservation
+from shop.inventory.queries import conservation_report
+from shop.inventory.states import ReservationState
+from shop.kernel.ids import new_id
+from shop.kernel.transactions import open_unit_of_work
+from tests.shop.inventory.factories import EXPIRES_AT, reservation_in, reserved, stock_of, stocked
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(deeds: Sequence[Callable[[], object]]) -> list[object]:
+    """Do all deeds at the same instant, each in a unit of work; return what each returned or raised."""
+    start = Barrier(len(deeds))
+
+    def run(deed: Callable[[], object]) -> object:
+        try:
+            connection.ensure_connection()
+            start.wait(timeout=30)
+            with open_unit_of_work():
+                return deed()
+        except Exception as error:  # noqa: BLE001  what was raised is what the test is about
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(deeds)) as pool:
+        return list(pool.map(run, deeds))
+
+
+def reserving(lines: list[Wanted], *, replaces: UUID | None = None) -> Callable[[], object]:
+    return lambda: services.reserve(reservation_id=new_id(), lines=lines, expires_at=EXPIRES_AT, replaces=replaces)
+
+
+def outcomes(results: list[object]) -> Counter[str]:
+    return Counter(type(result).__name__ for result in results)
+
+
+def test_twenty_shoppers_for_five_units() -> None:
+    stocked(MUG=5)
+
+    results = at_once([reserving([Wanted("MUG", 1)])] * 20)
+
+    assert outcomes(results) == {"NoneType": 5, "InsufficientStock": 15}
+    assert stock_of("MUG") == (5, 5)
+    assert Reservation.objects.count() == 5
+    assert conservation_report() == []
+
+
+def test_carts_with_crossing_articles_never_deadlock() -> None:
+    skus = [f"SKU-{place}" for place in range(6)]
+    stocked(**dict.fromkeys(skus, 1_000))
+    there, back = [Wanted(sku, 1) for sku in skus], [Wanted(sku, 1) for sku in reversed(skus)]
+
+    for _ in range(5):
+        results = at_once([reserving(there), reserving(back)] * 5)
+        assert outcomes(results) == {"NoneType": 10}
+
+    assert [stock_of(sku) for sku in skus] == [(1_000, 50)] * 6
+    assert conservation_report() == []
+
+
+def test_replacing_reservations_cross_without_deadlock() -> None:
+    skus = [f"SKU-{place}" for place in range(6)]
+    stocked(**dict.fromkeys(skus, 10))
+    low = [reserved(**dict.fromkeys(skus[:3], 1)) for _ in range(5)]
+    high = [reserved(**dict.fromkeys(skus[3:], 1)) for _ in range(5)]
+    to_high = [reserving([Wanted(sku, 1) for sku in skus[3:]], replaces=old) for old in low]
+    to_low = [reserving([Wanted(sku, 1) for sku in skus[:3]], replaces=old) for old in high]
+
+    results = at_once(to_high + to_low)
+
+    assert outcomes(results) == {"NoneType": 10}
+    assert [stock_of(sku) for sku in skus] == [(10, 5)] * 6
+    assert conservation_report() == []
+
+
+def test_one_reservation_is_replaced_once() -> None:
+    stocked(MUG=5)
+    first = reserved(MUG=4)
+
+    results = at_once([reserving([Wanted("MUG", 4)], replaces=first)] * 8)
+
+    assert outcomes(results) == {"NoneType": 1, "InsufficientStock": 7}
+    assert stock_of("MUG") == (5, 4)
+    assert conservation_report() == []
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_release_against_allocate_and_commit(attempt: int) -> None:
+    stocked(MUG=5, TEA=5)
+    reservation_id = reserved(MUG=2, TEA=3)
+
+    def order() -> None:
+        services.allocate(reservation_id=reservation_id)
+        services.commit(reservation_id=reservation_id)
+
+    released, ordered = at_once([lambda: services.release(reservation_id=reservation_id), order])
+
+    if released is Released.DONE:
+        assert isinstance(ordered, ReservationGone)
+        assert (stock_of("MUG"), stock_of("TEA")) == ((5, 0), (5, 0))
+    else:
+        assert ordered is None
+        assert (stock_of("MUG"), stock_of("TEA")) == ((3, 0), (2, 0))
+    assert conservation_report() == []
+
+
+def test_ten_releases_give_back_once() -> None:
+    stocked(MUG=5)
+    reserved(MUG=3)
+    reservation_id = reserved(MUG=2)
+
+    results = at_once([lambda: services.release(reservation_id=reservation_id)] * 10)
+
+    assert Counter(results) == {Released.DONE: 1, Released.ALREADY: 9}
+    assert stock_of("MUG") == (5, 3)
+
+
+def test_late_money_and_new_shoppers_share_what_is_left() -> None:
+    stocked(MUG=6)
+    late = [reservation_in(ReservationState.RELEASED, MUG=2) for _ in range(5)]
+    deeds: list[Callable[[], object]] = [
+        lambda reservation_id=reservation_id: services.reallocate(reservation_id=reservation_id)  # type: ignore[misc]  # mypy does not infer a default's type
+        for reservation_id in late
+    ]
+
+    results = at_once([*deeds, *[reserving([Wanted("MUG", 2)])] * 5])
+
+    assert outcomes(results) == {"NoneType": 3, "InsufficientStock": 7}
+    assert stock_of("MUG") == (6, 6)
+    assert conservation_report() == []
+
+
+def test_small_and_large_wishes_never_oversell() -> None:
+    stocked(MUG=10)
+
+    results = at_once([*[reserving([Wanted("MUG", 1)])] * 9, reserving([Wanted("MUG", 9)])])
+
+    held = sum(9 if place == 9 else 1 for place, result in enumerate(results) if result is None)
+    assert all(result is None or isinstance(result, InsufficientStock) for result in results)
+    assert stock_of("MUG") == (10, held)
