@@ -1,5 +1,4 @@
 import os
-import pwd
 from pathlib import Path
 
 import psycopg
@@ -9,9 +8,8 @@ from integrations.embedded import clean, places
 from integrations.embedded.errors import EmbeddedError
 from integrations.embedded.postgres import PostgresServer
 
-NOBODY = pwd.getpwnam("nobody")
 ME = places.Account(name="", uid=os.geteuid(), gid=os.getegid())
-STRANGER = places.Account(name="stranger", uid=NOBODY.pw_uid, gid=NOBODY.pw_gid)
+STRANGER = places.Account(name="stranger", uid=ME.uid + 4711, gid=ME.gid + 4711)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to step down to another user")
 
 

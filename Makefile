@@ -1,0 +1,67 @@
+# `make help` lists everything. The virtual environment is made and kept up to date by the targets that need it.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUNTIME := $(VENV)/.stamp-runtime
+DEVELOPMENT := $(VENV)/.stamp-development
+BESIDE_SERVICES := $(PY) -m integrations.embedded services --
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+# The first Python that fits; from 3.13 on there is no wheel of the embedded Redis.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
+	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check lint types imports migrations-check openapi-check format bench lock clean python
+
+help: ## list all targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(RUNTIME) ## install, start everything, and keep it running until Ctrl-C (QUIET=1, WEB_PORT=8010, GATEWAY_PORT=8011)
+	@$(PY) -m integrations.embedded run $(if $(QUIET),--quiet)
+
+demo: $(RUNTIME) ## play two purchases over HTTP, step by step, against the running stack or one of its own
+	@$(PY) -m integrations.demo $(ARGS)
+
+test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their own (ARGS="-k cart")
+	@$(PY) -m pytest $(ARGS)
+
+check: lint types imports migrations-check openapi-check test ## everything CI runs
+
+lint: $(DEVELOPMENT) ## ruff: rules and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: $(DEVELOPMENT) ## mypy, strict
+	@$(PY) -m mypy .
+
+imports: $(DEVELOPMENT) ## import-linter: who may import whom
+	@$(PY) -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+
+migrations-check: $(DEVELOPMENT) ## every change of a model has its migration
+	@$(BESIDE_SERVICES) $(PY) manage.py makemigrations --check --dry-run --settings settings.test
+
+openapi-check: $(DEVELOPMENT) ## the OpenAPI document is valid and complete
+	@$(BESIDE_SERVICES) $(PY) manage.py spectacular --settings settings.test --validate --fail-on-warn --file /dev/null
+
+format: $(DEVELOPMENT) ## let ruff rewrite what it can
+	@$(PY) -m ruff check --fix --quiet .
+	@$(PY) -m ruff format .
+
+bench: $(DEVELOPMENT) ## purchases per second against the production-like server, and the floor in raw SQL
+	@$(PY) -m bench.purchase $(ARGS)
+
+lock: $(DEVELOPMENT) ## write requirements.lock: every package that runs, pinned, with hashes
+	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 --output-file requirements.lock requirements.txt
+
+clean: python ## remove all data of the embedded services (not while they run)
+	@$(PYTHON) -m integrations.embedded.clean
+
+python:
+	@test -n "$(PYTHON)" || { echo "shop: Python 3.11 or 3.12 is needed; on Debian: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
+
+$(RUNTIME): requirements.txt | python
+	@$(PYTHON) -m integrations.embedded.install requirements.txt $@
+
+$(DEVELOPMENT): requirements-dev.txt requirements.txt | python
+	@$(PYTHON) -m integrations.embedded.install requirements-dev.txt $@
+	@touch $(RUNTIME)
