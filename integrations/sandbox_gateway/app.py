@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -37,7 +38,9 @@ class Parts(NamedTuple):
 
 def create_application() -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
     """Return the application, with its threads running; called once, in the process that serves."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s gateway %(levelname)s %(message)s")
+    # Django leaves its own TZ behind in the process that became this one; the log is in UTC whatever it says.
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)sZ gateway %(levelname)s %(message)s")
     config = read_config(environ=os.environ)
     parts = build_parts(config=config)
     start_senders(outbox=parts.outbox, url=config.callback_url, secret=config.webhook_secret)
