@@ -118,6 +118,8 @@ REDIS_URL = env.str("REDIS_URL", default="")
 KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS", default="")
 KAFKA_TOPIC_PARTITIONS = env.int("KAFKA_TOPIC_PARTITIONS", default=12)
 KAFKA_TOPIC_REPLICATION = env.int("KAFKA_TOPIC_REPLICATION", default=1)
+# Whatever else librdkafka should know: `security.protocol=SASL_SSL,sasl.mechanism=PLAIN,...`.
+KAFKA_OPTIONS = env.dict("KAFKA_OPTIONS", default={})
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -223,6 +225,10 @@ PAYMENT_POLL_QUIET_SECONDS = env.int("PAYMENT_POLL_QUIET_SECONDS", default=300)
 PAYMENT_UNKNOWN_DELAYS_SECONDS = env.list(
     "PAYMENT_UNKNOWN_DELAYS_SECONDS", cast=int, default=[60, 300, 3_600, *[86_400] * 5]
 )
+# After an attempt ended without money: the gateway may know better later.
+PAYMENT_LATE_LOOK_DELAYS_SECONDS = env.list("PAYMENT_LATE_LOOK_DELAYS_SECONDS", cast=int, default=[3_600, 86_400])
+# A payment made in a gateway's test mode pays nothing where this is true, and the other way round.
+PAYMENT_LIVE_MODE = env.bool("PAYMENT_LIVE_MODE", default=True)
 CALLBACK_RETRY_DELAYS_SECONDS = env.list(
     "CALLBACK_RETRY_DELAYS_SECONDS",
     cast=int,

@@ -20,6 +20,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = SECRET_KEY or "development-only-secret-key-of-more-than-fifty-characters-0123456789"
 SIMPLE_JWT |= {"SIGNING_KEY": SIMPLE_JWT["SIGNING_KEY"] or "development-only-jwt-key-0123456789abcdef"}
 SANDBOX_GATEWAY_ALLOWED = True
+PAYMENT_LIVE_MODE = env.bool("PAYMENT_LIVE_MODE", default=False)
 SANDBOX_WEBHOOK_SECRETS = SANDBOX_WEBHOOK_SECRETS or ["whsec_c2FuZGJveC1nYXRld2F5LXdlYmhvb2stc2VjcmV0ISE="]
 PAYMENT_RETURN_ORIGINS = PAYMENT_RETURN_ORIGINS or [
     PUBLIC_URL,

@@ -1,0 +1,94 @@
+"""How every gateway is called: kept-alive connections, time-outs, at most two repeats under the same key."""
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import urllib3
+from django.conf import settings
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from payments.ports import GatewayUnavailable
+
+REPEATS = 2
+POOL_SIZE = 8
+_PAUSE_SECONDS = 0.1
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a gateway answered, below 500."""
+
+    status: int
+    body: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request. With `key` a repeat is known as such to the gateway."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    body: Mapping[str, Any] | None = None
+    key: str = ""
+
+
+class GatewayHttp:
+    """A gateway's JSON API at one address, opened with one secret."""
+
+    def __init__(self, *, url: str, secret: str) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {secret}", "accept": "application/json"}
+        self._pool = urllib3.PoolManager(
+            maxsize=POOL_SIZE,
+            retries=False,
+            timeout=urllib3.Timeout(
+                connect=settings.GATEWAY_CONNECT_TIMEOUT_SECONDS, read=settings.GATEWAY_READ_TIMEOUT_SECONDS
+            ),
+        )
+
+    def send(self, call: Call) -> Answer:
+        """Return the answer; GatewayUnavailable when there is none, or only server errors, after the repeats.
+
+        A read that timed out is not repeated here: the gateway may be doing it this moment, and whoever waits has
+        waited long enough. The row is kept and asked about again by the clock, under the same key.
+        """
+        for repeat in range(REPEATS + 1):
+            if repeat:
+                time.sleep(_PAUSE_SECONDS * 2**repeat * random.uniform(0.5, 1.5))  # noqa: S311  no secret
+            try:
+                return self._once(call)
+            except ReadTimeoutError as error:
+                raise GatewayUnavailable("no answer in time") from error
+            except HTTPError as error:
+                reason = type(error).__name__
+            except _ServerError as error:
+                reason = str(error)
+        raise GatewayUnavailable(reason)
+
+    def _once(self, call: Call) -> Answer:
+        headers = dict(self._headers)
+        if call.key:
+            headers["idempotency-key"] = call.key
+        body = None
+        if call.body is not None:
+            headers["content-type"] = "application/json"
+            body = msgspec.json.encode(call.body)
+        response = self._pool.request(
+            call.method, self._url + call.path, body=body, headers=headers, redirect=False, preload_content=True
+        )
+        if response.status >= _SERVER_ERROR or response.status == _TOO_MANY_REQUESTS:
+            raise _ServerError(f"status {response.status}")
+        try:
+            return Answer(response.status, msgspec.json.decode(response.data))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise _ServerError(f"status {response.status} without JSON") from None
+
+
+class _ServerError(Exception):
+    """The gateway answered, but with nothing to go by."""

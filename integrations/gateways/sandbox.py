@@ -1,0 +1,186 @@
+"""The sandbox gateway, as a shop sees it: HTTP out, signed callbacks in."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from integrations.gateways.http import Answer, Call, GatewayHttp
+from payments.dto import CallbackMessage, GatewaySession, SessionRequest, SessionState
+from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from shop.kernel.clock import rfc3339
+from shop.kernel.money import Money
+
+_CREATED = 201
+_OK = 200
+_CONFLICT = 409
+# Only these say that the request itself will never do. A wrong secret or a forbidden path says something about us,
+# and a key used with another body that the session exists: neither is a refusal of the payment.
+_REFUSING = frozenset({400, 402, 404, 422})
+_NOT_A_REFUSAL = frozenset({"idempotency_conflict"})
+_LONGEST_NAME = 200
+
+T = TypeVar("T")
+
+
+class _SessionBody(msgspec.Struct):
+    """A session in the gateway's words."""
+
+    id: str
+    url: str
+    status: str
+    amount: int
+    currency: str
+    reference: str
+    captured_amount: int
+    mode: str
+    failure_code: str | None = None
+
+
+class _PageBody(msgspec.Struct):
+    """A page of sessions, oldest first."""
+
+    data: list[_SessionBody]
+    next: str | None = None
+
+
+class _SubjectBody(msgspec.Struct):
+    """What an event is about: a session, or something of a session."""
+
+    id: str
+    session_id: str = ""
+
+
+class _EventBody(msgspec.Struct):
+    """A callback's body."""
+
+    type: str
+    created_at: datetime
+    data: _SubjectBody
+
+
+class SandboxGateway:
+    """Speaks to the sandbox process; refuses to exist where only real money counts."""
+
+    name = "sandbox"
+
+    def __init__(self) -> None:
+        if not settings.SANDBOX_GATEWAY_ALLOWED:
+            raise ImproperlyConfigured("The sandbox gateway takes test cards and never loads in production.")
+        self._http = GatewayHttp(url=settings.SANDBOX_GATEWAY_URL, secret=settings.SANDBOX_GATEWAY_SECRET)
+
+    def create_session(self, request: SessionRequest) -> GatewaySession:
+        """Open a session; the same idempotency key gives the same session."""
+        body = {
+            "amount": request.amount.amount,
+            "currency": request.amount.currency,
+            "reference": request.reference,
+            "return_url": request.return_url,
+            "expires_at": rfc3339(request.expires_at),
+        }
+        answer = self._http.send(Call(method="POST", path="/v1/sessions", body=body, key=request.idempotency_key))
+        return _session(_expect(answer, _CREATED))
+
+    def fetch_session(self, session_id: str) -> GatewaySession:
+        """Return the gateway's present word."""
+        answer = self._http.send(Call(method="GET", path=f"/v1/sessions/{quote(session_id, safe='')}"))
+        return _session(_expect(answer, _OK))
+
+    def close_session(self, session_id: str) -> GatewaySession:
+        """Make the session unpayable and return its state; a paid one is returned as it is, not closed."""
+        answer = self._http.send(Call(method="POST", path=f"/v1/sessions/{quote(session_id, safe='')}/close", body={}))
+        if answer.status == _CONFLICT and isinstance(answer.body, dict):
+            return _session(answer.body.get("session"))
+        return _session(_expect(answer, _OK))
+
+    def list_sessions(self, *, created_after: datetime) -> Iterator[GatewaySession]:
+        """Yield sessions, oldest first."""
+        query = {"created_after": rfc3339(created_after)}
+        while True:
+            answer = self._http.send(Call(method="GET", path=f"/v1/sessions?{urlencode(query)}"))
+            page = _converted(_expect(answer, _OK), _PageBody)
+            yield from map(_as_session, page.data)
+            if page.next is None:
+                return
+            query = {"cursor": page.next}
+
+    def parse_callback(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> list[CallbackMessage]:
+        """Verify the raw body and return its messages; CallbackInvalid for anything that is not the gateway's.
+
+        Standard Webhooks; while a secret is being rotated several are good at once.
+        """
+        _check_age(headers, now)
+        if not any(_signed(secret, body, headers) for secret in settings.SANDBOX_WEBHOOK_SECRETS):
+            raise CallbackInvalid("no signature by a secret of ours")
+        try:
+            event = msgspec.json.decode(body, type=_EventBody)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise CallbackInvalid("not an event") from error
+        session_id = event.data.session_id or event.data.id
+        names = (headers["webhook-id"], event.type, session_id)
+        if not all(0 < len(name) <= _LONGEST_NAME and name.isprintable() for name in names):
+            raise CallbackInvalid("a name nobody would give")
+        occurred_at = event.created_at if event.created_at.tzinfo else None
+        return [CallbackMessage(names[0], event.type, session_id, occurred_at)]
+
+
+def _check_age(headers: Mapping[str, str], now: datetime) -> None:
+    """Refuse what was signed too long ago, and what claims to come from the future."""
+    try:
+        signed_at = int(headers["webhook-timestamp"])
+        age = abs(now.timestamp() - signed_at)
+    except (KeyError, ValueError, OverflowError) as error:
+        raise CallbackInvalid("no time stamp") from error
+    if age > timedelta(seconds=settings.CALLBACK_TOLERANCE_SECONDS).total_seconds():
+        raise CallbackInvalid("too old or too new")
+
+
+def _signed(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
+    """Say whether this secret signed the body; whatever a hostile header makes the library raise is a no."""
+    try:
+        Webhook(secret).verify(body, dict(headers), json_parse=False)
+    except (WebhookVerificationError, ValueError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _expect(answer: Answer, status: int) -> Any:
+    if answer.status == status:
+        return answer.body
+    error = answer.body.get("error") if isinstance(answer.body, dict) else None
+    code = str(error.get("code", "")) if isinstance(error, dict) else ""
+    if answer.status in _REFUSING and code and code not in _NOT_A_REFUSAL:
+        raise GatewayRefused(code[:_LONGEST_NAME], f"The gateway refused: {code[:_LONGEST_NAME]}.")
+    raise GatewayUnavailable(f"status {answer.status} {code[:_LONGEST_NAME]}".rstrip())
+
+
+def _session(body: Any) -> GatewaySession:
+    return _as_session(_converted(body, _SessionBody))
+
+
+def _as_session(body: _SessionBody) -> GatewaySession:
+    try:
+        return GatewaySession(
+            session_id=body.id,
+            state=SessionState(body.status),
+            redirect_url=body.url,
+            reference=body.reference,
+            amount=Money(body.amount, body.currency),
+            captured=Money(body.captured_amount, body.currency),
+            live=body.mode == "live",
+            failure_code=body.failure_code or "",
+        )
+    except ValueError as error:
+        raise GatewayUnavailable("a session in words we do not know") from error
+
+
+def _converted(body: Any, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise GatewayUnavailable("an answer in words we do not know") from error

@@ -1,0 +1,125 @@
+"""Shapes payments exchanges with gateways and hands to others."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from shop.kernel.money import Money
+
+
+class SessionState(StrEnum):
+    """What a gateway says about a session, in words every gateway shares."""
+
+    OPEN = "open"
+    PROCESSING = "processing"
+    PAID = "paid"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """What we ask a gateway to collect. `idempotency_key` derives from a row committed before the call."""
+
+    idempotency_key: str
+    reference: str
+    amount: Money
+    return_url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySession:
+    """The gateway's own word about one session."""
+
+    session_id: str
+    state: SessionState
+    redirect_url: str
+    reference: str
+    amount: Money
+    captured: Money
+    live: bool
+    failure_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackMessage:
+    """One verified message of a gateway: which event, about which session. Only a hint: the session is fetched."""
+
+    event_id: str
+    type: str
+    session_id: str
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentView:
+    """One payment attempt as others may see it."""
+
+    payment_id: UUID
+    order_id: UUID
+    user_id: UUID
+    gateway: str
+    status: str
+    amount: Money
+    refunded: Money
+    redirect_url: str
+    expires_at: datetime
+    failure_code: str
+    failure_detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `start_attempt` answers: the open attempt, and whether this call made it."""
+
+    payment: PaymentView
+    created: bool
+
+
+class Outcome(StrEnum):
+    """What asking the gateway changed here."""
+
+    MOVED = "moved"
+    UNCHANGED = "unchanged"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What one settlement did, and the status the attempt has now."""
+
+    payment_id: UUID
+    outcome: Outcome
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How many messages of one callback were new, and how many we had already."""
+
+    new: int
+    repeated: int
+
+
+class Processing(StrEnum):
+    """What became of one stored callback when it was looked at."""
+
+    APPLIED = "applied"
+    PARKED = "parked"
+    QUARANTINED = "quarantined"
+    POSTPONED = "postponed"
+    DEAD = "dead"
+    NOT_DUE = "not_due"
+
+
+class Expiration(StrEnum):
+    """What became of an order whose payment deadline has passed."""
+
+    EXPIRED = "expired"
+    PAID = "paid"
+    HELD = "held"
+    NOT_DUE = "not_due"

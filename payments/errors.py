@@ -1,0 +1,93 @@
+"""Everything payments can refuse."""
+
+from uuid import UUID
+
+from shop.kernel.errors import Conflict, Invalid, NotFound, Unavailable
+
+
+class PaymentNotFound(NotFound):
+    """There is no such payment, or it is somebody else's."""
+
+    code = "payment_not_found"
+
+    def __init__(self, *, payment_id: UUID | str) -> None:
+        super().__init__("There is no such payment.", payment_id=str(payment_id))
+
+
+class OrderNotFound(NotFound):
+    """There is no such order, or it is somebody else's."""
+
+    code = "order_not_found"
+
+    def __init__(self, *, order_id: UUID | str) -> None:
+        super().__init__("There is no such order.", order_id=str(order_id))
+
+
+class OrderNotPayable(Conflict):
+    """The order is paid, called off, or past its deadline."""
+
+    code = "order_not_payable"
+
+    def __init__(self, *, order_id: UUID, status: str) -> None:
+        super().__init__("This order does not wait for a payment.", order_id=str(order_id), order_status=status)
+
+
+class ReturnUrlNotAllowed(Invalid):
+    """The browser would be sent to a place that is not among the shop's own."""
+
+    code = "return_url_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The return address is not one of this shop's.",
+            errors=[{"pointer": "/return_url", "code": self.code, "detail": "Not an allowed origin."}],
+        )
+
+
+class UnknownGateway(Invalid):
+    """The shop does not work with a gateway of this name."""
+
+    code = "unknown_gateway"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no such gateway.",
+            errors=[{"pointer": "/gateway", "code": self.code, "detail": "Not one of this shop's gateways."}],
+        )
+
+
+class CallbackForNobody(NotFound):
+    """A callback was sent to the path of a gateway the shop does not work with."""
+
+    code = "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this path.")
+
+
+class InvalidCallback(Invalid):
+    """The message is not the gateway's. One text for every reason, so that a forger learns nothing."""
+
+    code = "invalid_callback"
+
+    def __init__(self) -> None:
+        super().__init__("This is not a valid callback.")
+
+
+class GatewayDown(Unavailable):
+    """The gateway does not answer. The attempt is kept and resolved later; the same call again continues it."""
+
+    code = "gateway_unavailable"
+
+    def __init__(self, *, payment_id: UUID | None = None, retry_after_seconds: int = 5) -> None:
+        data = {} if payment_id is None else {"payment_id": str(payment_id)}
+        super().__init__("The payment provider does not answer.", retry_after_seconds=retry_after_seconds, **data)
+
+
+class CallbackNotRetryable(Conflict):
+    """The callback was applied already, or is waiting for its turn."""
+
+    code = "callback_not_retryable"
+
+    def __init__(self, *, state: str) -> None:
+        super().__init__("This callback needs no retry.", state=state)

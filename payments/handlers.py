@@ -1,0 +1,36 @@
+"""What payments does on news of orders."""
+
+from uuid import UUID
+
+from orders.events import OrderCancelled, OrderCreated
+from payments.services import NewPayable, close_payable, open_payable
+from shop.kernel.clock import utc_now
+
+
+def order_created(*, event: OrderCreated, event_id: UUID) -> None:  # noqa: ARG001  the handlers' common shape
+    """Open the order's payable, so that the first payment finds it."""
+    open_payable(
+        payable=NewPayable(
+            order_id=event.order_id,
+            user_id=event.user_id,
+            guest=event.guest,
+            number=event.number,
+            total=event.total,
+            deadline=event.payment_deadline,
+        )
+    )
+
+
+def order_cancelled(*, event: OrderCancelled, event_id: UUID) -> None:  # noqa: ARG001  the handlers' common shape
+    """Take no more money for the order, and have the session of an open payment closed."""
+    close_payable(
+        payable=NewPayable(
+            order_id=event.order_id,
+            user_id=event.user_id,
+            guest=event.guest,
+            number=event.number,
+            total=event.total,
+            deadline=event.occurred_at,
+        ),
+        now=utc_now(),
+    )

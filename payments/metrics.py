@@ -1,0 +1,33 @@
+"""What Prometheus hears of payments."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LAG_SECONDS = (0.1, 0.5, 1, 2, 5, 15, 60, 300, 1_800, 7_200, 86_400)
+
+moves = Counter("payments_attempt_moves_total", "Moves of payment attempts.", ["gateway", "status"])
+settlements = Counter(
+    "payments_settlements_total", "Times a gateway was asked, and what came of it.", ["source", "outcome"]
+)
+callbacks = Counter("payments_callbacks_total", "Callbacks, by what became of them.", ["gateway", "state"])
+callback_lag = Histogram(
+    "payments_callback_lag_seconds",
+    "From the gateway's event to its first arrival here.",
+    ["gateway"],
+    buckets=_LAG_SECONDS,
+)
+gateway_calls = Histogram(
+    "payments_gateway_call_seconds",
+    "How long a gateway took to answer, by what came of it.",
+    ["gateway", "call", "result"],
+    buckets=_CALL_SECONDS,
+)
+expirations = Counter(
+    "payments_expirations_total", "Orders looked at past their deadline, by what came of it.", ["outcome"]
+)
+stuck = Gauge(
+    "payments_stuck",
+    "Attempts in review and callbacks parked, quarantined or dead.",
+    ["what"],
+    multiprocess_mode="mostrecent",
+)

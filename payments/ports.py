@@ -1,0 +1,44 @@
+"""What payments needs from outside, as Protocols that settings fill in."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from payments.dto import CallbackMessage, GatewaySession, SessionRequest
+
+
+class GatewayUnavailable(Exception):
+    """The gateway did not answer, or answered that it is out of order. The truth is unknown; ask again."""
+
+
+class GatewayRefused(Exception):
+    """The gateway understood and said no; the same request will be refused again."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class CallbackInvalid(Exception):
+    """The message is not the gateway's: signature, age or shape is wrong."""
+
+
+class Gateway(Protocol):
+    """One payment provider. Every call has a time-out and happens outside any transaction."""
+
+    name: str
+
+    def create_session(self, request: SessionRequest) -> GatewaySession:
+        """Open a session; the same idempotency key gives the same session."""
+
+    def fetch_session(self, session_id: str) -> GatewaySession:
+        """Return the gateway's present word."""
+
+    def close_session(self, session_id: str) -> GatewaySession:
+        """Make the session unpayable and return its state; a paid one is returned as it is, not closed."""
+
+    def list_sessions(self, *, created_after: datetime) -> Iterator[GatewaySession]:
+        """Yield sessions, oldest first."""
+
+    def parse_callback(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> list[CallbackMessage]:
+        """Verify the raw body and return its messages; CallbackInvalid for anything that is not the gateway's."""

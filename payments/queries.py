@@ -1,0 +1,185 @@
+"""Reads of payments. Those on the settle path are written by hand: one statement each, no objects thrown away."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from payments.dto import PaymentView
+from payments.models import Attempt, Callback
+from payments.states import AttemptStatus, PayableState
+from shop.kernel.money import Money
+from shop.kernel.transactions import joins_unit_of_work
+
+UNANSWERED_REVIEW = "unanswered"
+_NEWEST = UUID(int=2**128 - 1)
+
+_DETAILS = {
+    "card_declined": "The card was declined.",
+    "insufficient_funds": "There is not enough money on the card.",
+    "cancelled": "The payment was cancelled.",
+    "expired": "The time to pay ran out.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """An attempt as the services work on it, with what they need of its payable."""
+
+    id: UUID
+    order_id: UUID
+    user_id: UUID
+    guest: bool
+    payable_state: PayableState
+    gateway: str
+    reference: str
+    session_id: str
+    status: AttemptStatus
+    amount: int
+    currency: str
+    return_url: str
+    redirect_url: str
+    failure_code: str
+    review_reason: str
+    close_wanted: bool
+    polls: int
+    next_poll_at: datetime | None
+    expires_at: datetime
+    moved_at: datetime
+
+    @property
+    def money(self) -> Money:
+        """What the attempt is to collect."""
+        return Money(self.amount, self.currency)
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether the gateway's word contradicted ours: only a person may let the attempt go on."""
+        return self.review_reason not in {"", UNANSWERED_REVIEW}
+
+
+_OF_PAYABLE = {"guest": "payable.guest", "payable_state": "payable.state AS payable_state"}
+ATTEMPT_COLUMNS = ", ".join(_OF_PAYABLE.get(field.name, f"attempt.{field.name}") for field in fields(AttemptRow))
+
+_FROM = f"SELECT {ATTEMPT_COLUMNS} FROM payments_attempt attempt JOIN payments_payable payable USING (order_id)"  # noqa: S608  constants
+_BY_ID = f"{_FROM} WHERE attempt.id = %s::uuid"
+_BY_SESSION = f"{_FROM} WHERE attempt.gateway = %s AND attempt.session_id = %s"
+_BY_REFERENCE = f"{_FROM} WHERE attempt.gateway = %s AND attempt.reference = %s"
+_OPEN_OF_ORDER = (
+    f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.status IN ('created', 'pending', 'unknown', 'processing')"
+)
+_OF_ORDER_AFTER = (
+    f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.id < %s::uuid ORDER BY attempt.id DESC LIMIT %s"
+)
+_OF_ORDER_BEFORE = f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.id > %s::uuid ORDER BY attempt.id LIMIT %s"
+# The payable is locked before the attempt, everywhere: an attempt cannot be moved while another one begins.
+_LOCK = f"""
+WITH payable AS (SELECT order_id, guest, state FROM payments_payable WHERE order_id = %s::uuid FOR UPDATE)
+SELECT {ATTEMPT_COLUMNS}
+FROM payable JOIN payments_attempt attempt USING (order_id)
+WHERE attempt.id = %s::uuid
+FOR UPDATE OF attempt
+"""  # noqa: S608  constants
+
+
+def payment(*, payment_id: UUID) -> PaymentView | None:
+    """Return one payment, or None."""
+    row = attempt_row(attempt_id=payment_id)
+    return None if row is None else view_of(row=row)
+
+
+def payments_of(
+    *, order_id: UUID, limit: int = 100, after: UUID | None = None, before: UUID | None = None
+) -> list[PaymentView]:
+    """Return up to `limit` payments of an order, newest first, that follow `after` in that order.
+
+    With `before`, the ones just above it, nearest first, as a page read backwards needs them.
+    """
+    if before is not None:
+        rows = _rows(_OF_ORDER_BEFORE, [order_id, before, limit])
+    else:
+        rows = _rows(_OF_ORDER_AFTER, [order_id, after or _NEWEST, limit])
+    return [view_of(row=row) for row in rows]
+
+
+def attempt_row(*, attempt_id: UUID) -> AttemptRow | None:
+    """Return the attempt as it stands, unlocked, or None."""
+    return _row(_BY_ID, [attempt_id])
+
+
+def attempt_of_session(*, gateway: str, session_id: str) -> AttemptRow | None:
+    """Return the attempt a gateway's session belongs to, or None while we have not learned of the session."""
+    return _row(_BY_SESSION, [gateway, session_id])
+
+
+def attempt_of_reference(*, gateway: str, reference: str) -> AttemptRow | None:
+    """Return the attempt with the reference we gave the gateway, or None."""
+    return _row(_BY_REFERENCE, [gateway, reference])
+
+
+def open_attempt(*, order_id: UUID) -> AttemptRow | None:
+    """Return the order's one open attempt, or None."""
+    return _row(_OPEN_OF_ORDER, [order_id])
+
+
+@joins_unit_of_work
+def lock_attempt(*, attempt_id: UUID, order_id: UUID) -> AttemptRow | None:
+    """Lock payable and attempt, in this order, and return the attempt as it is now."""
+    return _row(_LOCK, [order_id, attempt_id])
+
+
+def due_polls(*, now: datetime, limit: int) -> list[UUID]:
+    """Return attempts the gateway should be asked about, the longest due first."""
+    due = Attempt.objects.filter(next_poll_at__lte=now).order_by("next_poll_at")
+    return list(due.values_list("id", flat=True)[:limit])
+
+
+def due_callbacks(*, now: datetime, limit: int) -> list[UUID]:
+    """Return callbacks whose turn has come, the longest due first."""
+    due = Callback.objects.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
+    return list(due.values_list("id", flat=True)[:limit])
+
+
+def stuck() -> dict[str, int]:
+    """Count what waits for a person or for better times: attempts in review, callbacks parked, quarantined, dead."""
+    counted = {"review": Attempt.objects.exclude(review_reason="").count()}
+    for state in ("parked", "quarantined", "dead"):
+        counted[state] = Callback.objects.filter(state=state).count()
+    return counted
+
+
+def view_of(*, row: AttemptRow) -> PaymentView:
+    """Return the attempt as others may see it."""
+    code = row.failure_code
+    return PaymentView(
+        payment_id=row.id,
+        order_id=row.order_id,
+        user_id=row.user_id,
+        gateway=row.gateway,
+        status=row.status.value,
+        amount=row.money,
+        refunded=Money.zero(row.currency),
+        redirect_url=row.redirect_url,
+        expires_at=row.expires_at,
+        failure_code=code,
+        failure_detail=_DETAILS.get(code, "The payment did not succeed.") if code else "",
+    )
+
+
+def _row(sql: str, params: list[Any]) -> AttemptRow | None:
+    return next(iter(_rows(sql, params)), None)
+
+
+def _rows(sql: str, params: list[Any]) -> list[AttemptRow]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        names = [column.name for column in cursor.description or ()]
+        return [as_attempt_row(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+
+
+def as_attempt_row(columns: dict[str, Any]) -> AttemptRow:
+    """Return the row with its words as members of their enumerations."""
+    status, state = AttemptStatus(columns["status"]), PayableState(columns["payable_state"])
+    return AttemptRow(**(columns | {"status": status, "payable_state": state}))

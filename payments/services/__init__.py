@@ -1,0 +1,23 @@
+"""What payments does. Every verb is one call; those that ask a gateway must not be called inside a unit of work."""
+
+from payments.services.callbacks import process_callback, receive_callback, retry_callback
+from payments.services.cancel import cancel_attempt
+from payments.services.clock import expire_order, look, poll
+from payments.services.payables import NewPayable, close_payable, open_payable
+from payments.services.settle import settle
+from payments.services.start import start_attempt
+
+__all__ = [
+    "NewPayable",
+    "cancel_attempt",
+    "close_payable",
+    "expire_order",
+    "look",
+    "open_payable",
+    "poll",
+    "process_callback",
+    "receive_callback",
+    "retry_callback",
+    "settle",
+    "start_attempt",
+]

@@ -1,0 +1,202 @@
+"""Callbacks: verified, stored once, answered; then processed, with retries, by the one settle path."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from psycopg.types.json import Jsonb
+
+from payments import metrics
+from payments.dto import CallbackMessage, Outcome, Processing, Receipt
+from payments.errors import CallbackForNobody, CallbackNotRetryable, InvalidCallback
+from payments.models import Callback
+from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from payments.queries import AttemptRow, attempt_of_reference, attempt_of_session
+from payments.services import gateways
+from payments.services.schedule import LEASE_SECONDS, next_try
+from payments.services.settle import settle_row
+from payments.states import UNANSWERED, CallbackState, Source
+from shop.kernel.ids import new_id
+from shop.kernel.tasks import wake
+from shop.kernel.transactions import forbid_unit_of_work, unit_of_work
+
+log = structlog.get_logger(__name__)
+
+# What the signature covered; any other header is the network's business.
+_KEPT_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature", "content-type")
+_PROCESS = "payments.tasks.settle_callback"
+
+_STORE = """
+INSERT INTO payments_callback (id, gateway, event_id, type, session_id, body, headers, next_attempt_at, received_at)
+SELECT message.id, %(gateway)s::text, message.event_id, message.type, message.session_id, %(body)s::bytea,
+       %(headers)s::jsonb, %(now)s::timestamptz, %(now)s::timestamptz
+FROM unnest(%(ids)s::uuid[], %(event_ids)s::text[], %(types)s::text[], %(session_ids)s::text[])
+     AS message (id, event_id, type, session_id)
+ON CONFLICT (gateway, event_id) DO NOTHING
+RETURNING id
+"""
+_CLAIM = """
+UPDATE payments_callback SET attempts = attempts + 1, next_attempt_at = %s::timestamptz
+WHERE id = %s::uuid AND next_attempt_at <= %s::timestamptz
+RETURNING id, gateway, event_id, type, session_id, attempts
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claimed:
+    """A callback that is this worker's until the lease runs out."""
+
+    id: UUID
+    gateway: str
+    event_id: str
+    type: str
+    session_id: str
+    attempts: int
+
+
+def receive_callback(*, gateway: str, body: bytes, headers: Mapping[str, str], now: datetime) -> Receipt:
+    """Verify and store a gateway's message and have it processed; one we have already is received again.
+
+    Raises CallbackForNobody for a gateway we do not know and InvalidCallback for everything that is not verified.
+    The gateway is not asked anything here.
+    """
+    forbid_unit_of_work("Receiving a callback")
+    if gateway not in settings.GATEWAYS:
+        raise CallbackForNobody
+    try:
+        messages = gateways.gateway_named(gateway).parse_callback(body=body, headers=headers, now=now)
+    except CallbackInvalid as error:
+        metrics.callbacks.labels(gateway, "refused").inc()
+        log.warning("callback.refused", gateway=gateway, reason=str(error))
+        raise InvalidCallback from None
+    kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
+    stored = _store(gateway=gateway, messages=messages, body=body, headers=kept, now=now)
+    repeated = len(messages) - stored
+    metrics.callbacks.labels(gateway, "received").inc(stored)
+    metrics.callbacks.labels(gateway, "repeated").inc(repeated)
+    if stored:
+        _observe_lag(gateway, messages, now)
+    for message in messages:
+        log.info("callback.received", gateway=gateway, event_id=message.event_id, type=message.type, new=bool(stored))
+    return Receipt(new=stored, repeated=repeated)
+
+
+def process_callback(*, callback_id: UUID, now: datetime) -> Processing:
+    """Settle the payment a stored callback hints at, if its turn has come and nobody else has taken it."""
+    forbid_unit_of_work("Processing a callback")
+    callback = _claim(callback_id, now)
+    if callback is None:
+        return Processing.NOT_DUE
+    try:
+        result = _apply(callback, now)
+    except (GatewayUnavailable, GatewayRefused) as error:
+        return _postpone(callback, CallbackState.RECEIVED, f"{type(error).__name__}: {error}", now)
+    except Exception as error:
+        # Whatever it is, it must come back, and must not come back for ever.
+        log.exception("callback.failed", callback_id=str(callback.id), event_id=callback.event_id)
+        return _postpone(callback, CallbackState.RECEIVED, type(error).__name__, now)
+    if result is Processing.PARKED:
+        return _postpone(callback, CallbackState.PARKED, "no payment is known for this session", now)
+    _finish(callback, CallbackState(result.value))
+    return result
+
+
+@unit_of_work
+def retry_callback(*, callback_id: UUID, now: datetime) -> None:
+    """Begin the callback's tries anew; CallbackNotRetryable unless it is parked, quarantined or dead."""
+    stuck = [CallbackState.PARKED.value, CallbackState.QUARANTINED.value, CallbackState.DEAD.value]
+    begun = Callback.objects.filter(id=callback_id, state__in=stuck).update(
+        state=CallbackState.RECEIVED, attempts=0, next_attempt_at=now, last_error=""
+    )
+    if not begun:
+        state = Callback.objects.filter(id=callback_id).values_list("state", flat=True).first()
+        raise CallbackNotRetryable(state=state or "missing")
+    wake(_PROCESS, callback_id=str(callback_id))
+
+
+@unit_of_work
+def _store(
+    *, gateway: str, messages: list[CallbackMessage], body: bytes, headers: dict[str, str], now: datetime
+) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STORE,
+            {
+                "gateway": gateway,
+                "body": body,
+                "headers": Jsonb(headers),
+                "now": now,
+                "ids": [new_id() for _ in messages],
+                "event_ids": [message.event_id for message in messages],
+                "types": [message.type for message in messages],
+                "session_ids": [message.session_id for message in messages],
+            },
+        )
+        stored: list[UUID] = [row[0] for row in cursor.fetchall()]
+    for callback_id in stored:
+        wake(_PROCESS, callback_id=str(callback_id))
+    return len(stored)
+
+
+def _observe_lag(gateway: str, messages: list[CallbackMessage], now: datetime) -> None:
+    for message in messages:
+        if message.occurred_at is not None:
+            lag = (now - message.occurred_at).total_seconds()
+            metrics.callback_lag.labels(gateway).observe(max(0.0, lag))
+
+
+def _claim(callback_id: UUID, now: datetime) -> _Claimed | None:
+    lease = now + timedelta(seconds=LEASE_SECONDS)
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, [lease, callback_id, now])
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    if row is None:
+        return None
+    names = ("id", "gateway", "event_id", "type", "session_id", "attempts")
+    return _Claimed(**dict(zip(names, row, strict=True)))
+
+
+def _apply(callback: _Claimed, now: datetime) -> Processing:
+    attempt = _attempt_of(callback)
+    if attempt is None:
+        return Processing.PARKED
+    settlement = settle_row(attempt=attempt, source=Source.CALLBACK, now=now)
+    return Processing.QUARANTINED if settlement.outcome is Outcome.QUARANTINED else Processing.APPLIED
+
+
+def _attempt_of(callback: _Claimed) -> AttemptRow | None:
+    """Return the attempt the callback is about, also when it came before we had written the session's id down."""
+    attempt = attempt_of_session(gateway=callback.gateway, session_id=callback.session_id)
+    if attempt is not None or not callback.session_id:
+        return attempt
+    try:
+        word = gateways.fetch(gateway=callback.gateway, session_id=callback.session_id)
+    except GatewayRefused:
+        # The gateway does not know it either; it stays parked, and is dead in the end.
+        return None
+    attempt = attempt_of_reference(gateway=callback.gateway, reference=word.reference)
+    return attempt if attempt is not None and attempt.status in UNANSWERED else None
+
+
+def _postpone(callback: _Claimed, state: CallbackState, error: str, now: datetime) -> Processing:
+    at = next_try(tries=callback.attempts, now=now)
+    state = CallbackState.DEAD if at is None else state
+    Callback.objects.filter(id=callback.id).update(state=state, next_attempt_at=at, last_error=error)
+    metrics.callbacks.labels(callback.gateway, "postponed" if state is CallbackState.RECEIVED else state.value).inc()
+    named = "callback.dead" if at is None else "callback.postponed"
+    (log.error if at is None else log.warning)(
+        named, callback_id=str(callback.id), event_id=callback.event_id, state=state.value, error=error
+    )
+    if at is None:
+        return Processing.DEAD
+    return Processing.PARKED if state is CallbackState.PARKED else Processing.POSTPONED
+
+
+def _finish(callback: _Claimed, state: CallbackState) -> None:
+    Callback.objects.filter(id=callback.id).update(state=state, next_attempt_at=None, last_error="")
+    metrics.callbacks.labels(callback.gateway, state.value).inc()

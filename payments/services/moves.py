@@ -1,0 +1,175 @@
+"""The one mover of attempts: the new row, its history and its payable in one statement; then the fact is told."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+from django.db import connection
+
+from payments import metrics
+from payments.dto import GatewaySession, Outcome, Settlement
+from payments.events import PaymentFailed, PaymentSucceeded
+from payments.queries import AttemptRow
+from payments.services.schedule import next_poll
+from payments.states import OPEN, AttemptStatus, Source, check_move
+from shop.kernel.ids import new_id
+from shop.kernel.outbox.services import publish
+from shop.kernel.transactions import joins_unit_of_work
+
+log = structlog.get_logger(__name__)
+
+# A payable whose money came is settled in the same breath, so that no further attempt can begin; one begun after the
+# attempt that paid all the same is closed by the clock. The caller holds the locks of payable and attempt.
+_WRITE = """
+WITH attempt AS (
+    UPDATE payments_attempt SET
+        status = %(status)s::text, session_id = %(session_id)s::text, redirect_url = %(redirect_url)s::text,
+        captured = CASE WHEN %(status)s::text = 'succeeded' THEN amount ELSE 0 END,
+        failure_code = %(failure_code)s::text, review_reason = %(review_reason)s::text,
+        polls = %(polls)s::int, next_poll_at = %(next_poll_at)s::timestamptz, moved_at = %(moved_at)s::timestamptz
+    WHERE id = %(id)s::uuid
+    RETURNING id, order_id
+), settled AS (
+    UPDATE payments_payable payable SET state = 'settled' FROM attempt
+    WHERE payable.order_id = attempt.order_id AND payable.state = 'open' AND %(status)s::text = 'succeeded'
+), superfluous AS (
+    UPDATE payments_attempt other SET close_wanted = true, next_poll_at = %(at)s::timestamptz FROM attempt
+    WHERE other.order_id = attempt.order_id AND other.id <> attempt.id AND %(status)s::text = 'succeeded'
+      AND other.status IN ('created', 'pending', 'processing', 'unknown')
+)
+INSERT INTO payments_move (id, attempt_id, at, from_status, to_status, source, why)
+SELECT step.id, attempt.id, %(at)s::timestamptz, step.from_status, step.to_status, %(source)s::text, %(why)s::text
+FROM attempt, unnest(%(ids)s::uuid[], %(from)s::text[], %(to)s::text[]) AS step (id, from_status, to_status)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Who made an attempt move, why, and when."""
+
+    source: Source
+    why: str
+    now: datetime
+
+
+@joins_unit_of_work
+def move(
+    *, attempt: AttemptRow, path: tuple[AttemptStatus, ...], word: GatewaySession | None, reason: Reason
+) -> AttemptRow:
+    """Take the locked attempt along `path`, keep what the gateway's word adds, and tell how it ended."""
+    statuses = (attempt.status, *path)
+    for current, wanted in zip(statuses, path, strict=False):
+        check_move(current, wanted)
+    last = statuses[-1]
+    moved = replace(
+        attempt,
+        status=last,
+        session_id=attempt.session_id or (word.session_id if word else ""),
+        redirect_url=attempt.redirect_url or (word.redirect_url if word else ""),
+        failure_code=_failure_code(last, word, reason),
+        review_reason="",
+        polls=0,
+        moved_at=reason.now,
+    )
+    asked_again = next_poll(status=last, polls=0, now=reason.now) if moved.session_id or last in OPEN else None
+    moved = replace(moved, next_poll_at=asked_again)
+    _write(moved, list(zip(statuses, path or (last,), strict=False)), reason)
+    if path:
+        _tell(moved, reason.now)
+    return moved
+
+
+@joins_unit_of_work
+def hold_for_review(*, attempt: AttemptRow, reason: Reason) -> AttemptRow:
+    """Leave the locked attempt where it is until a person has looked; the clock asks no more."""
+    held = replace(attempt, review_reason=reason.why, next_poll_at=None)
+    _write(held, [(attempt.status, attempt.status)], reason)
+    return held
+
+
+def settled(*, attempt: AttemptRow, outcome: Outcome, source: Source) -> Settlement:
+    """Return what a settlement did, counted and logged; called after the commit."""
+    metrics.settlements.labels(source.value, outcome.value).inc()
+    if outcome is not Outcome.UNCHANGED:
+        named = "payment.quarantined" if outcome is Outcome.QUARANTINED else f"payment.{attempt.status.value}"
+        write_line = log.error if outcome is Outcome.QUARANTINED else log.info
+        write_line(
+            named,
+            payment_id=str(attempt.id),
+            order_id=str(attempt.order_id),
+            gateway=attempt.gateway,
+            source=source.value,
+            review_reason=attempt.review_reason or None,
+        )
+    if outcome is Outcome.MOVED:
+        metrics.moves.labels(attempt.gateway, attempt.status.value).inc()
+    return Settlement(payment_id=attempt.id, outcome=outcome, status=attempt.status.value)
+
+
+def _failure_code(last: AttemptStatus, word: GatewaySession | None, reason: Reason) -> str:
+    match last:
+        case AttemptStatus.FAILED if word is None:
+            return reason.why
+        case AttemptStatus.FAILED if word is not None:
+            return word.failure_code or word.state.value
+        case AttemptStatus.CANCELLED | AttemptStatus.EXPIRED:
+            return last.value
+        case _:
+            return ""
+
+
+def _write(attempt: AttemptRow, steps: list[tuple[AttemptStatus, AttemptStatus]], reason: Reason) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WRITE,
+            {
+                "id": attempt.id,
+                "status": attempt.status.value,
+                "session_id": attempt.session_id,
+                "redirect_url": attempt.redirect_url,
+                "failure_code": attempt.failure_code,
+                "review_reason": attempt.review_reason,
+                "polls": attempt.polls,
+                "next_poll_at": attempt.next_poll_at,
+                "moved_at": attempt.moved_at,
+                "at": reason.now,
+                "source": reason.source.value,
+                "why": reason.why,
+                "ids": [new_id() for _ in steps],
+                "from": [before.value for before, _ in steps],
+                "to": [after.value for _, after in steps],
+            },
+        )
+
+
+def _tell(attempt: AttemptRow, now: datetime) -> None:
+    match attempt.status:
+        case AttemptStatus.SUCCEEDED:
+            publish(
+                PaymentSucceeded(
+                    occurred_at=now,
+                    payment_id=attempt.id,
+                    order_id=attempt.order_id,
+                    user_id=attempt.user_id,
+                    guest=attempt.guest,
+                    gateway=attempt.gateway,
+                    gateway_reference=attempt.session_id,
+                    amount=attempt.money,
+                )
+            )
+        case AttemptStatus.FAILED | AttemptStatus.CANCELLED | AttemptStatus.EXPIRED:
+            publish(
+                PaymentFailed(
+                    occurred_at=now,
+                    payment_id=attempt.id,
+                    order_id=attempt.order_id,
+                    user_id=attempt.user_id,
+                    guest=attempt.guest,
+                    gateway=attempt.gateway,
+                    amount=attempt.money,
+                    reason="declined" if attempt.status is AttemptStatus.FAILED else attempt.status.value,
+                    code=attempt.failure_code,
+                )
+            )
+        case _:
+            pass

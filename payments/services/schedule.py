@@ -1,0 +1,51 @@
+"""When the clock asks again. The delays are settings, in seconds; the last of a repeated list repeats."""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from payments.states import AttemptStatus
+
+# How long a claimed row is left to whoever claimed it: longer than the slowest gateway call with its retries.
+LEASE_SECONDS = 60
+# Of the payment window: settings that shorten the window shorten the quiet time with it.
+_QUIET_SHARE = 6
+_JITTER = 0.2
+
+
+def next_poll(*, status: AttemptStatus, polls: int, now: datetime) -> datetime | None:
+    """Return when to ask about an attempt that was asked about `polls` times in this status; None for never."""
+    match status:
+        case AttemptStatus.SUCCEEDED:
+            return None
+        case AttemptStatus.UNKNOWN:
+            return _delayed(settings.PAYMENT_UNKNOWN_DELAYS_SECONDS, polls, now)
+        case AttemptStatus.FAILED | AttemptStatus.CANCELLED | AttemptStatus.EXPIRED:
+            return _delayed(settings.PAYMENT_LATE_LOOK_DELAYS_SECONDS, polls, now)
+        case _:
+            delays = settings.PAYMENT_POLL_DELAYS_SECONDS
+            return _delayed(delays, min(polls, len(delays) - 1), now)
+
+
+def next_try(*, tries: int, now: datetime) -> datetime | None:
+    """Return when to process a callback again that failed `tries` times; None when it is dead."""
+    at = _delayed(settings.CALLBACK_RETRY_DELAYS_SECONDS, tries - 1, now)
+    # What failed together should not come back together.
+    return None if at is None else at + (at - now) * random.uniform(0, _JITTER)  # noqa: S311  no secret
+
+
+def next_expiry(*, now: datetime) -> datetime:
+    """Return when to look again at an order that could not be expired."""
+    return now + timedelta(seconds=settings.PAYMENT_POLL_DELAYS_SECONDS[0])
+
+
+def quiet_since(*, now: datetime) -> datetime:
+    """Return the instant after which an attempt that moved is left alone by expiry: somebody is at work on it."""
+    seconds = min(settings.PAYMENT_POLL_QUIET_SECONDS, settings.PAYMENT_WINDOW_SECONDS / _QUIET_SHARE)
+    return now - timedelta(seconds=seconds)
+
+
+def _delayed(delays: Sequence[int], place: int, now: datetime) -> datetime | None:
+    return now + timedelta(seconds=delays[place]) if place < len(delays) else None

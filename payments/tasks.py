@@ -1,0 +1,68 @@
+"""Alarm clocks: find what is due, call one service for each. The row is the truth; a lost tick loses nothing."""
+
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+
+from orders import queries as orders
+from payments import metrics, queries, services
+from payments.dto import Processing
+from payments.ports import GatewayRefused, GatewayUnavailable
+from shop.kernel.clock import utc_now
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+# After so many silences in a row the gateway is down, and asking on would only keep the worker waiting.
+SILENCES = 5
+
+
+@shared_task(name="payments.tasks.settle_callback")
+def settle_callback(*, callback_id: str, **_) -> None:
+    """Process one callback that has just been stored."""
+    services.process_callback(callback_id=UUID(callback_id), now=utc_now())
+
+
+@shared_task(name="payments.tasks.settle_callbacks")
+def settle_callbacks(**_) -> None:
+    """Process the callbacks whose wake-up was lost, whose gateway failed, or whose payment was not known yet."""
+    due = queries.due_callbacks(now=utc_now(), limit=BATCH)
+    _each(due, lambda callback_id: services.process_callback(callback_id=callback_id, now=utc_now()))
+    for what, count in queries.stuck().items():
+        metrics.stuck.labels(what).set(count)
+
+
+@shared_task(name="payments.tasks.poll_attempts")
+def poll_attempts(**_) -> None:
+    """Ask the gateways about the attempts whose turn has come."""
+    due = queries.due_polls(now=utc_now(), limit=BATCH)
+    _each(due, lambda attempt_id: services.poll(attempt_id=attempt_id, now=utc_now()))
+
+
+@shared_task(name="payments.tasks.expire_orders")
+def expire_orders(**_) -> None:
+    """End the orders whose deadline has passed without money."""
+    overdue = orders.overdue(now=utc_now(), limit=BATCH)
+    _each(overdue, lambda order_id: services.expire_order(order_id=order_id, now=utc_now()))
+
+
+def _each(ids: Iterable[UUID], serve: Callable[[UUID], object]) -> None:
+    """Serve one row after the other; the failure of one does not stop the others."""
+    silences = 0
+    for row_id in ids:
+        try:
+            silent = serve(row_id) is Processing.POSTPONED
+        except GatewayUnavailable:
+            silent = True
+        except GatewayRefused as error:
+            silent = False
+            log.warning("gateway.denied", id=str(row_id), code=error.code)
+        except Exception:
+            silent = False
+            log.exception("task.row_failed", id=str(row_id))
+        silences = silences + 1 if silent else 0
+        if silences == SILENCES:
+            log.warning("gateway.given_up_for_now", silences=silences)
+            return

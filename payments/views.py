@@ -1,0 +1,177 @@
+"""Payments over HTTP."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orders import queries as orders
+from payments import queries, services
+from payments.dto import PaymentView
+from payments.errors import OrderNotFound, PaymentNotFound
+from payments.serializers import (
+    CancelPaymentRequest,
+    PaymentPageSchema,
+    PaymentSchema,
+    ReceivedSchema,
+    StartPaymentRequest,
+    payment_json,
+)
+from shop.kernel.auth.dto import Caller
+from shop.kernel.clock import utc_now
+from shop.kernel.http.pagination import answer, page_of
+from shop.kernel.http.serializers import parsed
+from shop.kernel.http.views import CheckedView, InternalView, OpenView
+from shop.kernel.idempotency.http import idempotent
+from shop.kernel.ids import as_uuid
+
+
+class PaymentsView(CheckedView):
+    """The payments of an order."""
+
+    @extend_schema(
+        operation_id="list_payments",
+        parameters=[
+            OpenApiParameter("order_id", str, required=True),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("cursor", str),
+        ],
+        responses=PaymentPageSchema,
+    )
+    def get(self, request: Request) -> Response:
+        """List the payments of one of the caller's orders, newest first."""
+        order_id = _order_id(request.query_params.get("order_id"))
+        order = orders.payable(order_id=order_id)
+        if order is None or not (self.caller.staff or order.user_id == self.caller.id):
+            raise OrderNotFound(order_id=order_id)
+        page = page_of(request)
+        rows = queries.payments_of(
+            order_id=order_id, limit=page.limit + 1, after=_place(page.after), before=_place(page.before)
+        )
+        return Response(
+            answer(request, page=page, rows=rows, place=lambda row: str(row.payment_id), as_json=payment_json)
+        )
+
+    @extend_schema(
+        operation_id="start_payment",
+        request=StartPaymentRequest,
+        responses={201: PaymentSchema, 200: PaymentSchema},
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Start paying: 201 with a new payment, 200 with the order's open one again."""
+        body = parsed(StartPaymentRequest, request)
+        started = services.start_attempt(
+            caller=self.caller,
+            order_id=_order_id(body["order_id"]),
+            return_url=body["return_url"],
+            gateway=body.get("gateway"),
+            now=utc_now(),
+        )
+        code = status.HTTP_201_CREATED if started.created else status.HTTP_200_OK
+        return Response(payment_json(started.payment), status=code)
+
+
+class OnePaymentView(CheckedView):
+    """One payment."""
+
+    @extend_schema(operation_id="read_payment", responses=PaymentSchema)
+    def get(self, request: Request, payment_id: str) -> Response:  # noqa: ARG002  DRF passes it
+        """Return a payment; while it is open, the gateway is asked first."""
+        known = _visible(payment_id, self.caller)
+        return Response(payment_json(services.look(payment_id=known.payment_id, now=utc_now()) or known))
+
+
+class CancelPaymentView(CheckedView):
+    """Calling a payment off."""
+
+    @extend_schema(operation_id="cancel_payment", request=CancelPaymentRequest, responses=PaymentSchema)
+    @idempotent
+    def post(self, request: Request, payment_id: str) -> Response:
+        """Close the payment at the gateway; 409 when the gateway says that it is paid."""
+        parsed(CancelPaymentRequest, request)
+        known = _payment_id(payment_id)
+        return Response(payment_json(services.cancel_attempt(caller=self.caller, payment_id=known, now=utc_now())))
+
+
+class CallbackView(OpenView):
+    """Where gateways report. Whoever calls is known by the signature over the raw body, so nothing parses it before."""
+
+    @extend_schema(
+        operation_id="receive_callback",
+        request=OpenApiTypes.BINARY,
+        responses=ReceivedSchema,
+    )
+    def post(self, request: Request, gateway: str = "") -> Response:
+        """Store a gateway's message and answer; what it means is found out afterwards."""
+        services.receive_callback(
+            gateway=gateway or settings.DEFAULT_GATEWAY,
+            body=_raw_body(request),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            now=utc_now(),
+        )
+        return Response({"received": True})
+
+
+class InternalPaymentView(InternalView):
+    """One payment, for the house's own systems."""
+
+    scope = "payments:read"
+
+    @extend_schema(operation_id="internal_read_payment", responses=PaymentSchema)
+    def get(self, request: Request, payment_id: str) -> Response:  # noqa: ARG002  DRF passes it
+        """Return any payment as it is known here; the gateway is not asked."""
+        return Response(payment_json(_known(payment_id)))
+
+
+def _raw_body(request: Request) -> bytes:
+    """Return the bytes as they came; RequestDataTooBig (413) beyond the limit, however the length was declared."""
+    body: bytes = request._request.read(settings.CALLBACK_MAX_BYTES + 1)
+    if len(body) > settings.CALLBACK_MAX_BYTES:
+        raise RequestDataTooBig("A callback this large is not one of ours.")
+    return body
+
+
+def _visible(text: str, caller: Caller) -> PaymentView:
+    payment = _known(text)
+    if not (caller.staff or payment.user_id == caller.id):
+        raise PaymentNotFound(payment_id=payment.payment_id)
+    return payment
+
+
+def _known(text: str) -> PaymentView:
+    payment_id = _payment_id(text)
+    payment = queries.payment(payment_id=payment_id)
+    if payment is None:
+        raise PaymentNotFound(payment_id=payment_id)
+    return payment
+
+
+def _payment_id(text: str) -> UUID:
+    payment_id = as_uuid(text)
+    if payment_id is None:
+        raise PaymentNotFound(payment_id=text)
+    return payment_id
+
+
+def _order_id(text: str | None) -> UUID:
+    if text is None:
+        raise ValidationError({"order_id": ["Say which order."]}, code="required")
+    order_id = as_uuid(text)
+    if order_id is None:
+        raise OrderNotFound(order_id=text)
+    return order_id
+
+
+def _place(cursor: str | None) -> UUID | None:
+    if cursor is None:
+        return None
+    place = as_uuid(cursor)
+    if place is None:
+        raise ValidationError({"cursor": ["This cursor is not one of ours."]}, code="invalid")
+    return place
