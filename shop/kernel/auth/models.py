@@ -64,6 +64,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(
                 condition=models.Q(is_guest=True, email=None) | models.Q(is_guest=False, email__isnull=False),
                 name="accounts_user_guest_or_email",
+                violation_error_message="Guests have no e-mail address; everybody else has one.",
             ),
         ]
 

@@ -65,7 +65,7 @@ def open_sessions(*, user_id: UUID, now: datetime) -> int:
 
 
 def _key_records(which: Q) -> list[KeyRecord]:
-    rows = ApiKey.objects.filter(which).values(
+    rows = ApiKey.objects.filter(which).values_list(
         "id", "name", "prefix", "digest", "scopes", "expires_at", "revoked_at", "last_used_at"
     )
-    return [KeyRecord(**{**row, "digest": bytes(row["digest"]), "scopes": tuple(row["scopes"])}) for row in rows]
+    return [KeyRecord(row[0], row[1], row[2], bytes(row[3]), tuple(row[4]), *row[5:]) for row in rows]

@@ -8,7 +8,7 @@ from drf_spectacular.openapi import AutoSchema
 from shop.kernel.auth.authentication import API_KEY_HEADER
 
 
-class BearerToken(OpenApiAuthenticationExtension):
+class BearerToken(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's hook has no types
     """The access token of a shopper, a guest or somebody of the staff."""
 
     target_class = "shop.kernel.auth.authentication.StatelessJWT"
@@ -20,7 +20,7 @@ class BearerToken(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
-class ApiKeyHeader(OpenApiAuthenticationExtension):
+class ApiKeyHeader(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's hook has no types
     """The key of an internal caller."""
 
     target_class = "shop.kernel.auth.authentication.ApiKeyAuthentication"

@@ -104,6 +104,11 @@ def end_sessions(*, user_id: UUID, now: datetime) -> int:
     return RefreshFamily.objects.filter(user_id=user_id, revoked_at=None, expires_at__gt=now).update(revoked_at=now)
 
 
+def end_these_sessions(*, session_ids: Iterable[UUID], now: datetime) -> int:
+    """End the sessions with these ids and return how many were still going."""
+    return RefreshFamily.objects.filter(pk__in=session_ids, revoked_at=None).update(revoked_at=now)
+
+
 def forget_ended_sessions(*, now: datetime) -> int:
     """Delete sessions whose last refresh token has expired, and return how many."""
     return RefreshFamily.objects.filter(expires_at__lt=now).delete()[0]

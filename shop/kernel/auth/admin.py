@@ -1,0 +1,183 @@
+"""What support staff see of people, their sessions and API keys; no page shows a secret."""
+
+from typing import ClassVar
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.paginator import InfinitePaginator
+
+from shop.kernel.auth import services
+from shop.kernel.auth.models import ApiKey, RefreshFamily, User, normal_email
+from shop.kernel.clock import utc_now
+from shop.kernel.ids import as_uuid
+
+_POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class NewUserForm(UserCreationForm):
+    """Somebody new, known by e-mail."""
+
+    class Meta:
+        model = User
+        fields = ["email", "name"]
+
+
+class EndingPasswordForm(AdminPasswordChangeForm):
+    """A new password, which ends the sessions begun under the old one."""
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002  Django's signature
+        """Save the password and end the sessions."""
+        user: User = super().save(commit)
+        services.end_sessions(user_id=user.pk, now=utc_now())
+        return user
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """People. An account is closed, never deleted: orders name it."""
+
+    form = UserChangeForm
+    add_form = NewUserForm
+    change_password_form = EndingPasswordForm
+    fieldsets = [
+        (None, {"fields": ["id", "email", "name", "password"]}),
+        ("May do", {"fields": ["is_active", *_POWERS]}),
+        ("Since", {"fields": ["is_guest", "date_joined", "last_login"]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["email", "name", "usable_password", "password1", "password2"]})]
+    readonly_fields = ["id", "is_guest", "date_joined", "last_login"]
+    list_display = ["id", "email", "name", "is_guest", "is_staff", "is_active", "date_joined"]
+    list_filter = ["is_staff", "is_active"]
+    search_fields = ["email"]
+    search_help_text = "The whole e-mail address, or the id"
+    # Sorting by another column, or counting all rows, would cost more with every guest who ever came.
+    ordering = ["-id"]
+    sortable_by: ClassVar[list[str]] = []
+    paginator = InfinitePaginator
+    show_full_result_count = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """Find by the whole address or the id, each by its index."""
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        if user_id := as_uuid(text):
+            return queryset.filter(pk=user_id), False
+        try:
+            return queryset.filter(email=normal_email(text)), False
+        except ValueError:
+            return queryset.none(), False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Only a superuser hands out powers: else whoever may edit people could make themselves one."""
+        return [*self.readonly_fields, *(() if _is_superuser(request) else _POWERS)]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Only a superuser changes a superuser."""
+        if obj is not None and obj.is_superuser and not _is_superuser(request):
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Orders name their shopper for good."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[User]", change: bool) -> None:  # noqa: FBT001
+        """Save, and end the sessions of an account that is closed now."""
+        super().save_model(request, obj, form, change)
+        if change and not obj.is_active:
+            services.end_sessions(user_id=obj.pk, now=utc_now())
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows that are looked at; what may be done with them is an action."""
+
+    ordering = ["-id"]
+    sortable_by: ClassVar[list[str]] = []
+    paginator = InfinitePaginator
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nothing is added here."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nothing is edited here."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nothing is deleted here."""
+        return False
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        """Whoever may change such rows at all may end them."""
+        return bool(super().has_change_permission(request))
+
+
+@admin.register(RefreshFamily)
+class SessionAdmin(ReadOnlyAdmin):
+    """On which devices people are logged in."""
+
+    list_display = ["id", "user", "created_at", "expires_at", "revoked_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email"]
+    search_help_text = "The person's whole e-mail address or id, or the session's id"
+    fields = ["id", "user", "created_at", "expires_at", "revoked_at"]
+    actions = ["end"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[RefreshFamily], search_term: str
+    ) -> tuple[QuerySet[RefreshFamily], bool]:
+        """Find by person or id, each by its index."""
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        if some_id := as_uuid(text):
+            return queryset.filter(pk=some_id) | queryset.filter(user_id=some_id), False
+        try:
+            return queryset.filter(user__email=normal_email(text)), False
+        except ValueError:
+            return queryset.none(), False
+
+    @admin.action(description="End these sessions", permissions=["end"])
+    def end(self, request: HttpRequest, queryset: QuerySet[RefreshFamily]) -> None:
+        """End the chosen sessions."""
+        ended = services.end_these_sessions(session_ids=queryset.values_list("pk", flat=True), now=utc_now())
+        self.message_user(request, f"Sessions ended: {ended}.", messages.SUCCESS)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Keys of internal callers; `manage.py api_key issue` makes new ones."""
+
+    list_display = ["name", "prefix", "scopes", "expires_at", "revoked_at", "last_used_at"]
+    search_fields = ["name", "prefix"]
+    fields = ["name", "prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at"]
+    actions = ["end"]
+
+    @admin.action(description="Revoke these keys", permissions=["end"])
+    def end(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """Revoke the chosen keys."""
+        now = utc_now()
+        revoked = sum(services.revoke_api_key(prefix=key.prefix, now=now) for key in queryset)
+        self.message_user(request, f"Keys revoked: {revoked}.", messages.SUCCESS)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class TeamAdmin(GroupAdmin, ModelAdmin):
+    """Groups of staff who may do the same."""
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
