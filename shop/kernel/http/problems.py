@@ -113,8 +113,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
 def _for_refusal(error: Refusal) -> HttpResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
     headers = {}
-    if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(error.retry_after_seconds)
+    if retry_after_seconds := getattr(error, "retry_after_seconds", 0):
+        headers["Retry-After"] = str(retry_after_seconds)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="shop"'
     return problem(status, code=error.code, detail=error.detail, data=error.data, headers=headers)
