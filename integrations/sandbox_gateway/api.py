@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import orjson
+import msgspec
 
 from .errors import SimulatedFailure, Unauthorized
 from .faults import Faults
@@ -138,7 +138,7 @@ class Api:
 
 def as_json(*, body: dict[str, Any], status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """Return a JSON answer."""
-    return Response(status, (("content-type", "application/json"), *headers), orjson.dumps(body))
+    return Response(status, (("content-type", "application/json"), *headers), msgspec.json.encode(body))
 
 
 def created(*, body: dict[str, Any], replayed: bool) -> Response:

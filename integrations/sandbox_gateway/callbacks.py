@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 import urllib3
 from standardwebhooks import Webhook
 
@@ -62,7 +62,7 @@ class Outbox:
         with self._store.write() as db:
             held = self._hold(db=db)
             next_at = later(now=now, seconds=max(delay, HOLD_SECONDS if held else 0.0))
-            row = (event_id, kind, orjson.dumps(event).decode(), created_at, next_at, held)
+            row = (event_id, kind, msgspec.json.encode(event).decode(), created_at, next_at, held)
             db.executemany(
                 "INSERT INTO outbox (event_id, type, body, created_at, next_at, held) VALUES (?, ?, ?, ?, ?, ?)",
                 [row] * copies,

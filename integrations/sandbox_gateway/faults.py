@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import orjson
+import msgspec
 
 from .errors import InvalidRequest
 from .store import Store
@@ -49,7 +49,7 @@ class Faults:
         """Load what was on when the process last ended."""
         self._store = store
         rows = store.connection().execute("SELECT name, spec FROM faults").fetchall()
-        self._on = {name: Fault(**_padded(spec=orjson.loads(spec))) for name, spec in rows}
+        self._on = {name: Fault(**_padded(spec=msgspec.json.decode(spec))) for name, spec in rows}
 
     def state(self) -> dict[str, dict[str, float] | None]:
         """Return every switch: None when off."""
@@ -65,7 +65,7 @@ class Faults:
                 on[name] = fault
         with self._store.write() as db:
             db.execute("DELETE FROM faults")
-            rows = [(name, orjson.dumps(fault.as_dict()).decode()) for name, fault in on.items()]
+            rows = [(name, msgspec.json.encode(fault.as_dict()).decode()) for name, fault in on.items()]
             db.executemany("INSERT INTO faults (name, spec) VALUES (?, ?)", rows)
             self._on = on
 
@@ -97,7 +97,9 @@ class Faults:
         on = dict(self._on)
         if left.count:
             on[name] = left
-            db.execute("UPDATE faults SET spec = ? WHERE name = ?", (orjson.dumps(left.as_dict()).decode(), name))
+            db.execute(
+                "UPDATE faults SET spec = ? WHERE name = ?", (msgspec.json.encode(left.as_dict()).decode(), name)
+            )
         else:
             del on[name]
             db.execute("DELETE FROM faults WHERE name = ?", (name,))

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import orjson
+import msgspec
 
 from .errors import InvalidJson, InvalidRequest
 from .instants import parse_instant, to_text
@@ -26,8 +26,8 @@ KEY = re.compile(r"[\x20-\x7e]{1,255}")
 def read_object(*, request: Request) -> dict[str, Any]:
     """Return the JSON object in the body; raises InvalidJson, BodyTooLarge."""
     try:
-        body = orjson.loads(request.body(limit=BODY_LIMIT))
-    except orjson.JSONDecodeError as error:
+        body = msgspec.json.decode(request.body(limit=BODY_LIMIT))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson("The body is not JSON.") from error
     if not isinstance(body, dict):
         raise InvalidJson("The body is not a JSON object.")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
+import msgspec
 import urllib3
 from standardwebhooks import Webhook
 
@@ -118,7 +118,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        return orjson.loads(self.content)
+        return msgspec.json.decode(self.content)
 
     @property
     def text(self) -> str:
@@ -196,7 +196,7 @@ class Gateway:
         sent = {"authorization": f"Bearer {SECRET}", **headers}
         if key is not None:
             sent["idempotency-key"] = key
-        content = body if isinstance(body, bytes | None) else orjson.dumps(body)
+        content = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
         answer = self.http.request(method, self.url + path, body=content, headers=sent, timeout=timeout)
         return Answer(answer.status, answer.data, answer.headers)
 
