@@ -20,7 +20,6 @@ from rest_framework.views import APIView
 from shop.kernel.auth.dto import ApiKeyCaller, Caller
 from shop.kernel.clock import utc_now
 from shop.kernel.errors import NotFound, Unauthorized
-from shop.kernel.http.codecs import JSONRenderer
 from shop.kernel.idempotency import services
 from shop.kernel.idempotency.errors import InvalidIdempotencyKey
 from shop.kernel.idempotency.services import Answer, Claim
@@ -32,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 V = TypeVar("V", bound=APIView)
 P = ParamSpec("P")
-Post = Callable[Concatenate[V, Request, P], Response | HttpResponse]
+Post = Callable[Concatenate[V, Request, P], HttpResponse]
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
@@ -54,7 +53,7 @@ def idempotent(post: Post[V, P]) -> Post[V, P]:
     """
 
     @wraps(post)
-    def answered_once(view: V, request: Request, *args: P.args, **kwargs: P.kwargs) -> Response | HttpResponse:
+    def answered_once(view: V, request: Request, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         key = request.headers.get(HEADER)
         if key is None:
             return post(view, request, *args, **kwargs)
@@ -62,7 +61,7 @@ def idempotent(post: Post[V, P]) -> Post[V, P]:
         if isinstance(claimed, Answer):
             return _replay(claimed)
         try:
-            response = post(view, request, *args, **kwargs)
+            response = _rendered(post(view, request, *args, **kwargs), view=view, request=request)
         except BaseException:
             _give_back(claimed)
             raise
@@ -101,20 +100,19 @@ def _digest(body: Any) -> bytes:
     return sha256(msgspec.json.encode(body, order="sorted")).digest()
 
 
-def _settled(claimed: Claim, response: Response | HttpResponse) -> HttpResponse:
-    """Keep a success and let go of a refusal; the first answer has the very bytes of every later one."""
-    plain = _rendered(response)
-    if not HTTPStatus(plain.status_code).is_success:
+def _settled(claimed: Claim, response: HttpResponse) -> HttpResponse:
+    """Keep a success and let go of everything else."""
+    if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         _give_back(claimed)
-        return plain
-    kept = {name: plain.headers[name] for name in _KEPT_HEADERS if name in plain.headers}
+        return response
+    kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     try:
-        if not services.keep(claim=claimed, answer=Answer(plain.status_code, kept, plain.content)):
+        if not services.keep(claim=claimed, answer=Answer(response.status_code, kept, response.content)):
             log.warning("idempotency.lease_lost", claim_id=str(claimed.id))
     except DatabaseAway as error:
         # What was asked for is done and committed; the lease ends by itself.
         log.warning("idempotency.not_kept", claim_id=str(claimed.id), error=type(error).__name__)
-    return plain
+    return response
 
 
 def _give_back(claimed: Claim) -> None:
@@ -124,12 +122,21 @@ def _give_back(claimed: Claim) -> None:
         log.warning("idempotency.not_given_back", claim_id=str(claimed.id), error=type(error).__name__)
 
 
-def _rendered(response: Response | HttpResponse) -> HttpResponse:
+def _rendered(response: HttpResponse, *, view: APIView, request: Request) -> HttpResponse:
+    """Write the body now instead of on the way out: what is kept has the very bytes of what is sent."""
     if not isinstance(response, Response):
         return response
-    headers = {"Content-Type": JSONRenderer.media_type, **dict(response.headers)}
-    return HttpResponse(JSONRenderer().render(response.data), status=response.status_code, headers=headers)
+    response.accepted_renderer = request.accepted_renderer
+    response.accepted_media_type = request.accepted_media_type
+    response.renderer_context = view.get_renderer_context()  # type: ignore[attr-defined]  # the stubs forgot it
+    response.render()
+    return response
 
 
 def _replay(answer: Answer) -> HttpResponse:
-    return HttpResponse(answer.body, status=answer.status, headers={**answer.headers, REPLAYED: "true"})
+    response = HttpResponse(answer.body, status=answer.status)
+    # Django thinks of a type for everything; an answer without body has none.
+    del response.headers["Content-Type"]
+    for name, value in {**answer.headers, REPLAYED: "true"}.items():
+        response.headers[name] = value
+    return response

@@ -10,6 +10,6 @@ from shop.kernel.idempotency import services
 
 
 @shared_task(name="shop.kernel.idempotency.tasks.forget_old_keys")
-def forget_old_keys(**_) -> None:
+def forget_old_keys(**_: object) -> None:
     """Delete keys that are older than repeats can be."""
     services.forget(before=utc_now() - timedelta(hours=settings.IDEMPOTENCY_KEPT_HOURS))
