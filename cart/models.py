@@ -20,7 +20,7 @@ class Cart(models.Model):
 
     class Meta:
         db_table = "cart_cart"
-        ordering: ClassVar = ["-updated_at"]
+        ordering: ClassVar = ["-id"]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -42,9 +42,7 @@ class CartLine(models.Model):
         db_table = "cart_line"
         ordering: ClassVar = ["added_at", "sku"]
         constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(quantity__gte=1, quantity__lte=MOST_UNITS), name="cart_line_quantity"
-            ),
+            models.CheckConstraint(condition=Q(quantity__gte=1, quantity__lte=MOST_UNITS), name="cart_line_quantity"),
             models.CheckConstraint(condition=Q(unit_price_seen__gte=0), name="cart_line_price"),
         ]
 

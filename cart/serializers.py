@@ -76,7 +76,5 @@ def cart_json(cart: CartView) -> dict[str, Any]:
         ],
         "item_count": cart.item_count,
         "subtotal": money_json(cart.subtotal),
-        "warnings": [
-            {"code": warning.code, "sku": warning.sku, "detail": warning.detail} for warning in cart.warnings
-        ],
+        "warnings": [{"code": warning.code, "sku": warning.sku, "detail": warning.detail} for warning in cart.warnings],
     }

@@ -102,9 +102,7 @@ def set_quantity(*, caller: Caller, sku: str, quantity: int, if_version: int | N
 @unit_of_work
 def remove_item(*, caller: Caller, sku: str, if_version: int | None, now: datetime) -> CartView:
     """Remove an article's line, or nothing when there is none, and return the cart."""
-    return _change(
-        caller=caller, change=lambda _cart, _offers: {sku: 0}, sku=None, if_version=if_version, now=now
-    )
+    return _change(caller=caller, change=lambda _cart, _offers: {sku: 0}, sku=None, if_version=if_version, now=now)
 
 
 @unit_of_work
@@ -127,9 +125,7 @@ def empty_if_unchanged(*, cart_id: UUID, version: int, now: datetime) -> bool:
         return cursor.fetchone() is not None
 
 
-def _change(
-    *, caller: Caller, change: Change, sku: str | None, if_version: int | None, now: datetime
-) -> CartView:
+def _change(*, caller: Caller, change: Change, sku: str | None, if_version: int | None, now: datetime) -> CartView:
     while (view := _attempt(caller=caller, change=change, sku=sku, if_version=if_version, now=now)) is None:
         # Another request changed the cart meanwhile. Under the lock the next attempt is the last.
         with connection.cursor() as cursor:
@@ -210,8 +206,7 @@ def _write(cart: StoredCart, written: _Written, *, now: datetime) -> bool:
 def _actions(caller: Caller, cart: StoredCart, written: _Written, *, now: datetime) -> list[UserAction]:
     """Return the change as analytics tell it: units added to and removed from the cart."""
     moves = [
-        (line, line.quantity - (cart.lines[line.sku].quantity if line.sku in cart.lines else 0))
-        for line in written.put
+        (line, line.quantity - (cart.lines[line.sku].quantity if line.sku in cart.lines else 0)) for line in written.put
     ]
     moves += [(line, -line.quantity) for line in written.removed]
     return [

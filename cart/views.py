@@ -82,9 +82,7 @@ class CartItems(CartEndpoint):
 class CartItem(CartEndpoint):
     """One article of a cart."""
 
-    @extend_schema(
-        operation_id="cart_set_item", parameters=[_IF_MATCH], request=SetQuantity, responses=CartSchema
-    )
+    @extend_schema(operation_id="cart_set_item", parameters=[_IF_MATCH], request=SetQuantity, responses=CartSchema)
     def patch(self, request: Request, user_id: str, sku: str) -> Response:
         """Set the units of an article; 0 removes it."""
         self.own(user_id)
@@ -104,9 +102,7 @@ class CartItem(CartEndpoint):
         """Remove an article; nothing happens when it is not there."""
         self.own(user_id)
         return _answer(
-            services.remove_item(
-                caller=self.caller, sku=_sku(sku), if_version=_if_version(request), now=utc_now()
-            )
+            services.remove_item(caller=self.caller, sku=_sku(sku), if_version=_if_version(request), now=utc_now())
         )
 
 

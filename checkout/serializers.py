@@ -1,0 +1,166 @@
+"""What checkout requests and answers look like on the wire."""
+
+import re
+from typing import Any
+
+from django.core.validators import EmailValidator, RegexValidator
+from rest_framework import serializers
+
+from checkout.dto import CheckoutView, FrozenLine, ShippingOption
+from checkout.states import Status
+from shop.kernel.clock import rfc3339
+from shop.kernel.http.serializers import MoneySchema, StrictSerializer, StrictString, money_json
+
+# ISO 3166-1 alpha-2, all officially assigned codes.
+COUNTRIES = frozenset(
+    """AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
+    BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM
+    FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT
+    JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN
+    MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT
+    PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL
+    TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW""".split()
+)
+# Formats differ by country and change; what is refused here is what can be no postal code anywhere.
+_POSTAL_CODE = RegexValidator(re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]*\Z"), "Not a postal code.", "invalid_postal_code")
+
+
+class Country(StrictString):
+    """A country by its ISO 3166 alpha-2 code; small letters are understood."""
+
+    default_error_messages = {"country": "Not an ISO 3166 alpha-2 country code."}
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the code in capitals or refuse."""
+        code = super().to_internal_value(data).upper()
+        if code not in COUNTRIES:
+            self.fail("country")
+        return code
+
+
+class Address(StrictSerializer):
+    """Where goods or bills go. Optional fields may be left out or empty."""
+
+    name = StrictString(max_length=200)
+    line1 = StrictString(max_length=200)
+    line2 = StrictString(max_length=200, required=False, allow_blank=True)
+    city = StrictString(max_length=120)
+    region = StrictString(max_length=120, required=False, allow_blank=True)
+    postal_code = StrictString(max_length=16, validators=[_POSTAL_CODE])
+    country = Country(help_text="ISO 3166 alpha-2, such as DE.")
+
+
+class StartCheckout(StrictSerializer):
+    """Body of `POST /checkout`. Without a billing address the bill goes where the goods go."""
+
+    email = StrictString(max_length=254, validators=[EmailValidator()])
+    shipping_address = Address()
+    billing_address = Address(required=False)
+    shipping_method = StrictString(max_length=50, help_text="A code of GET /checkout/shipping-methods.")
+
+
+class ShippingMethodsQuery(serializers.Serializer[Any]):
+    """Query of `GET /checkout/shipping-methods`."""
+
+    country = Country(help_text="ISO 3166 alpha-2, such as DE.")
+
+
+class ShippingMethodSchema(serializers.Serializer[Any]):
+    """One way of sending goods."""
+
+    code = serializers.CharField()
+    name = serializers.CharField()
+    price = MoneySchema()
+    free_above = MoneySchema(allow_null=True, help_text="Goods worth this or more are sent for nothing.")
+    estimated_days = serializers.CharField(help_text="Such as 2-3.")
+
+
+class ShippingMethodsSchema(serializers.Serializer[Any]):
+    """All ways of sending goods to one country, cheapest first."""
+
+    results = ShippingMethodSchema(many=True)
+
+
+class CheckoutLineSchema(serializers.Serializer[Any]):
+    """One frozen line; `line_total` contains `tax`."""
+
+    sku = serializers.CharField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = MoneySchema()
+    discount = MoneySchema()
+    tax = MoneySchema()
+    line_total = MoneySchema()
+
+
+class TotalsSchema(serializers.Serializer[Any]):
+    """total = subtotal - discount + shipping, and contains `tax`."""
+
+    subtotal = MoneySchema()
+    discount = MoneySchema()
+    shipping = MoneySchema()
+    tax = MoneySchema()
+    total = MoneySchema()
+
+
+class CheckoutSchema(serializers.Serializer[Any]):
+    """A frozen offer and where it stands."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=[status.value for status in Status])
+    lines = CheckoutLineSchema(many=True)
+    totals = TotalsSchema()
+    prices_include_tax = serializers.BooleanField()
+    email = serializers.EmailField()
+    shipping_address = Address()
+    billing_address = Address()
+    shipping_method = serializers.CharField()
+    quote_hash = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+
+
+def checkout_json(view: CheckoutView) -> dict[str, Any]:
+    """Return a checkout as the API writes it; the keys are those of `CheckoutSchema`."""
+    offer = view.offer
+    return {
+        "id": offer.checkout_id,
+        "status": view.status,
+        "lines": [_line_json(line) for line in offer.lines],
+        "totals": {
+            "subtotal": money_json(offer.totals.subtotal),
+            "discount": money_json(offer.totals.discount),
+            "shipping": money_json(offer.totals.shipping),
+            "tax": money_json(offer.totals.tax),
+            "total": money_json(offer.totals.total),
+        },
+        "prices_include_tax": offer.prices_include_tax,
+        "email": offer.email,
+        "shipping_address": offer.shipping_address,
+        "billing_address": offer.billing_address,
+        "shipping_method": offer.shipping_method,
+        "quote_hash": offer.quote_hash,
+        "expires_at": rfc3339(view.expires_at),
+    }
+
+
+def shipping_option_json(option: ShippingOption) -> dict[str, Any]:
+    """Return a shipping method as the API writes it; the keys are those of `ShippingMethodSchema`."""
+    return {
+        "code": option.code,
+        "name": option.name,
+        "price": money_json(option.price),
+        "free_above": None if option.free_above is None else money_json(option.free_above),
+        "estimated_days": option.estimated_days,
+    }
+
+
+def _line_json(line: FrozenLine) -> dict[str, Any]:
+    return {
+        "sku": line.sku,
+        "name": line.name,
+        "quantity": line.quantity,
+        "unit_price": money_json(line.unit_price),
+        "discount": money_json(line.discount),
+        "tax": money_json(line.tax),
+        "line_total": money_json(line.line_total),
+    }

@@ -1,0 +1,89 @@
+"""One shopper, many tabs, at the same instant."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from django.db import connection
+
+from cart import services
+from cart.dto import CartView
+from cart.queries import cart_of
+from shop.kernel.auth.dto import Caller
+from shop.kernel.outbox.models import LoggedEvent
+from shop.kernel.transactions import open_unit_of_work
+from tests.cart.factories import NOW, filled, on_sale
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(deeds: Sequence[Callable[[], object]]) -> list[object]:
+    """Do all deeds at the same instant; return what each returned or raised."""
+    start = Barrier(len(deeds))
+
+    def run(deed: Callable[[], object]) -> object:
+        try:
+            connection.ensure_connection()
+            start.wait(timeout=30)
+            return deed()
+        except Exception as error:  # noqa: BLE001  what was raised is what the test is about
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(deeds)) as pool:
+        return list(pool.map(run, deeds))
+
+
+def adding(caller: Caller, sku: str, *, if_version: int | None = None) -> Callable[[], object]:
+    return lambda: services.add_item(caller=caller, sku=sku, quantity=1, if_version=if_version, now=NOW)
+
+
+def emptying(caller: Caller, *, version: int) -> Callable[[], object]:
+    def empty() -> bool:
+        with open_unit_of_work():
+            return services.empty_if_unchanged(cart_id=caller.id, version=version, now=NOW)
+
+    return empty
+
+
+@pytest.mark.parametrize("filled_before", [False, True])
+def test_adds_at_once_all_count(shopper: Caller, filled_before: bool) -> None:
+    on_sale("MUG", available=100)
+    on_sale("TEA", available=100)
+    if filled_before:
+        filled(shopper, TEA=1)
+
+    results = at_once([adding(shopper, "MUG"), adding(shopper, "TEA")] * 8)
+
+    cart = cart_of(user_id=shopper.id)
+    assert Counter(type(result) for result in results) == {CartView: 16}
+    assert {line.sku: line.quantity for line in cart.lines} == {"MUG": 8, "TEA": 8 + filled_before}
+    assert cart.version == 16 + filled_before
+    assert LoggedEvent.objects.count() == 16 + filled_before
+    versions = sorted(result.version for result in results if isinstance(result, CartView))
+    assert versions == list(range(1 + filled_before, 17 + filled_before))
+
+
+def test_of_changes_meant_for_one_version_one_is_made(shopper: Caller) -> None:
+    on_sale("MUG", available=100)
+    filled(shopper, MUG=1)
+
+    results = at_once([adding(shopper, "MUG", if_version=1)] * 8)
+
+    assert Counter(type(result).__name__ for result in results) == {"CartView": 1, "CartChanged": 7}
+    assert cart_of(user_id=shopper.id).item_count == 2
+
+
+def test_adding_while_an_order_empties_the_cart_loses_nothing(shopper: Caller) -> None:
+    on_sale("MUG", available=100)
+    for _ in range(5):
+        version = filled(shopper, MUG=1).version
+        before = cart_of(user_id=shopper.id).item_count
+
+        emptied, added = at_once([emptying(shopper, version=version), adding(shopper, "MUG")])
+
+        assert isinstance(added, CartView)
+        assert cart_of(user_id=shopper.id).item_count == (1 if emptied else before + 1)
