@@ -33,6 +33,9 @@ _TIMELINE = """
 """
 _ONE = f"SELECT {_COLUMNS}, {_TIMELINE} FROM orders_order o"  # noqa: S608  constants of this file
 _SEVERAL = f"SELECT {_COLUMNS}, NULL AS timeline FROM orders_order o"  # noqa: S608  constants of this file
+_PAYABLE = """
+SELECT number, user_id, guest, status, total_minor, currency, payment_deadline FROM orders_order WHERE id = %s
+"""
 
 
 def order(*, order_id: UUID, user_id: UUID | None) -> OrderView:
@@ -61,22 +64,18 @@ def orders_of(
 
 def payable(*, order_id: UUID) -> PayableOrder | None:
     """Return what payments must know to ask for an order's money, in whatever state the order is."""
-    row = (
-        Order.objects.filter(pk=order_id)
-        .values_list("number", "user_id", "guest", "status", "total_minor", "currency", "payment_deadline")
-        .first()
-    )
-    if row is None:
+    found = _rows(_PAYABLE, [order_id])
+    if not found:
         return None
-    number, user_id, guest, status, total_minor, currency, payment_deadline = row
+    row = found[0]
     return PayableOrder(
         order_id=order_id,
-        number=number,
-        user_id=user_id,
-        guest=guest,
-        status=status,
-        total=Money(total_minor, currency),
-        payment_deadline=payment_deadline,
+        number=row["number"],
+        user_id=row["user_id"],
+        guest=row["guest"],
+        status=row["status"],
+        total=Money(row["total_minor"], row["currency"]),
+        payment_deadline=row["payment_deadline"],
     )
 
 

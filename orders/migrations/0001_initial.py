@@ -8,16 +8,20 @@ from django.db import migrations, models
 
 
 # The timeline is history: a row is written once. TRUNCATE, which only an owner can do, is not a row's business.
-APPEND_ONLY = """
-CREATE FUNCTION orders_entry_append_only() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'orders_entry is append-only' USING ERRCODE = 'restrict_violation'; END $$;
-CREATE TRIGGER orders_entry_append_only BEFORE UPDATE OR DELETE ON orders_entry
-FOR EACH ROW EXECUTE FUNCTION orders_entry_append_only();
-"""
-NOT_ANY_MORE = """
-DROP TRIGGER orders_entry_append_only ON orders_entry;
-DROP FUNCTION orders_entry_append_only();
-"""
+APPEND_ONLY = [
+    """
+    CREATE FUNCTION orders_entry_append_only() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'orders_entry is append-only' USING ERRCODE = 'restrict_violation'; END $$
+    """,
+    """
+    CREATE TRIGGER orders_entry_append_only BEFORE UPDATE OR DELETE ON orders_entry
+    FOR EACH ROW EXECUTE FUNCTION orders_entry_append_only()
+    """,
+]
+NOT_ANY_MORE = [
+    "DROP TRIGGER orders_entry_append_only ON orders_entry",
+    "DROP FUNCTION orders_entry_append_only()",
+]
 
 
 class Migration(migrations.Migration):

@@ -120,7 +120,8 @@ def _insert(frozen: FrozenCheckout, *, now: datetime) -> OrderView:
             cursor.execute(_INSERT, {**parameters, "number": number})
             row = cursor.fetchone()
         if row is not None:
-            return _view(frozen, order_id=order_id, number=number, payment_status=row[0], deadline=deadline, now=now)
+            made = _Made(order_id=order_id, number=number, payment_status=row[0], deadline=deadline, at=now)
+            return _view(frozen, made)
         log.warning("order.number_taken")
     raise OrderNumbersTaken
 
