@@ -246,6 +246,7 @@ KAFKA_REPUBLISH_AT_BOOT_SECONDS = env.int("KAFKA_REPUBLISH_AT_BOOT_SECONDS", def
 EVENT_LOG_KEPT_DAYS = env.int("EVENT_LOG_KEPT_DAYS", default=90)
 CLOCK_INTERVAL_SECONDS = env.float("CLOCK_INTERVAL_SECONDS", default=5.0)
 CELERY_BROKER_URL = REDIS_URL
+VIEW_SENDER = wiring.VIEW_SENDER
 ANALYTICS_BUFFER_SIZE = env.int("ANALYTICS_BUFFER_SIZE", default=10_000)
 
 # --- people -----------------------------------------------------------------------------------------------

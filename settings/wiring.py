@@ -22,6 +22,9 @@ ORDER_PANELS = [
 # Other words by which support staff may search an order: text -> order ids.
 ORDER_SEARCHES = ["payments.queries.orders_by_gateway_reference"]
 
+# Takes views out of the buffer between requests and Kafka; started once a process.
+VIEW_SENDER = "integrations.analytics.sender.start"
+
 # Consumer group -> versioned event type -> handler. A handler is called as handler(event=..., event_id=...)
 # inside a unit of work together with its inbox row.
 CONSUMERS = {

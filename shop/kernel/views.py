@@ -6,15 +6,18 @@ Views are not facts: they may be lost when a process dies or the buffer is full,
 from collections import deque
 from collections.abc import Iterable
 from itertools import islice
+from os import getpid
 from threading import Event as Signal
+from threading import Lock
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 from prometheus_client import Counter
 
 from shop.kernel.events import UserAction
 
 recorded = Counter("shop_views_recorded_total", "Views put into the buffer.", ["name"])
-dropped = Counter("shop_views_dropped_total", "Views lost because the buffer was full.", ["name"])
+dropped = Counter("shop_views_dropped_total", "Views lost: the buffer was full, or Kafka did not take them.", ["name"])
 
 
 class ViewBuffer:
@@ -45,8 +48,21 @@ class ViewBuffer:
 
 
 buffer = ViewBuffer(size=settings.ANALYTICS_BUFFER_SIZE)
+_starting = Lock()
+_sender_pid = 0
 
 
 def record_view(view: UserAction) -> None:
     """Tell a view, at once and without waiting for anybody."""
-    buffer.record(view)
+    if buffer.record(view) and _sender_pid != getpid():
+        _start_sender()
+
+
+def _start_sender() -> None:
+    """Start what `settings.VIEW_SENDER` names, once in each process: a thread does not survive a fork."""
+    global _sender_pid  # noqa: PLW0603  one sender a process
+    with _starting:
+        if _sender_pid != getpid():
+            _sender_pid = getpid()
+            if settings.VIEW_SENDER:
+                import_string(settings.VIEW_SENDER)(buffer)
