@@ -5,11 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 
 from payments.dto import PaymentView
 from payments.models import Attempt, Callback
 from payments.states import AttemptStatus, PayableState
+from shop.kernel.ids import as_uuid
 from shop.kernel.money import Money
 from shop.kernel.transactions import joins_unit_of_work
 
@@ -128,6 +131,14 @@ def open_attempt(*, order_id: UUID) -> AttemptRow | None:
 def lock_attempt(*, attempt_id: UUID, order_id: UUID) -> AttemptRow | None:
     """Lock payable and attempt, in this order, and return the attempt as it is now."""
     return _row(_LOCK, [order_id, attempt_id])
+
+
+def orders_by_gateway_reference(*, text: str) -> list[UUID]:
+    """Return the orders whose payments the gateway knows by this reference or session, or we by this id."""
+    known = Q(reference=text) | Q(gateway__in=list(settings.GATEWAYS), session_id=text)
+    if payment_id := as_uuid(text):
+        known |= Q(id=payment_id)
+    return list(Attempt.objects.filter(known).order_by().values_list("payable_id", flat=True).distinct())
 
 
 def due_polls(*, now: datetime, limit: int) -> list[UUID]:

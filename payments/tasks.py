@@ -20,13 +20,13 @@ SILENCES = 5
 
 
 @shared_task(name="payments.tasks.settle_callback")
-def settle_callback(*, callback_id: str, **_) -> None:
+def settle_callback(*, callback_id: str, **_: object) -> None:
     """Process one callback that has just been stored."""
     services.process_callback(callback_id=UUID(callback_id), now=utc_now())
 
 
 @shared_task(name="payments.tasks.settle_callbacks")
-def settle_callbacks(**_) -> None:
+def settle_callbacks(**_: object) -> None:
     """Process the callbacks whose wake-up was lost, whose gateway failed, or whose payment was not known yet."""
     due = queries.due_callbacks(now=utc_now(), limit=BATCH)
     _each(due, lambda callback_id: services.process_callback(callback_id=callback_id, now=utc_now()))
@@ -35,14 +35,14 @@ def settle_callbacks(**_) -> None:
 
 
 @shared_task(name="payments.tasks.poll_attempts")
-def poll_attempts(**_) -> None:
+def poll_attempts(**_: object) -> None:
     """Ask the gateways about the attempts whose turn has come."""
     due = queries.due_polls(now=utc_now(), limit=BATCH)
     _each(due, lambda attempt_id: services.poll(attempt_id=attempt_id, now=utc_now()))
 
 
 @shared_task(name="payments.tasks.expire_orders")
-def expire_orders(**_) -> None:
+def expire_orders(**_: object) -> None:
     """End the orders whose deadline has passed without money."""
     overdue = orders.overdue(now=utc_now(), limit=BATCH)
     _each(overdue, lambda order_id: services.expire_order(order_id=order_id, now=utc_now()))

@@ -123,20 +123,18 @@ def retry_callback(*, callback_id: UUID, now: datetime) -> None:
 def _store(
     *, gateway: str, messages: list[CallbackMessage], body: bytes, headers: dict[str, str], now: datetime
 ) -> int:
+    columns: dict[str, Any] = {
+        "gateway": gateway,
+        "body": body,
+        "headers": Jsonb(headers),
+        "now": now,
+        "ids": [new_id() for _ in messages],
+        "event_ids": [message.event_id for message in messages],
+        "types": [message.type for message in messages],
+        "session_ids": [message.session_id for message in messages],
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _STORE,
-            {
-                "gateway": gateway,
-                "body": body,
-                "headers": Jsonb(headers),
-                "now": now,
-                "ids": [new_id() for _ in messages],
-                "event_ids": [message.event_id for message in messages],
-                "types": [message.type for message in messages],
-                "session_ids": [message.session_id for message in messages],
-            },
-        )
+        cursor.execute(_STORE, columns)
         stored: list[UUID] = [row[0] for row in cursor.fetchall()]
     for callback_id in stored:
         wake(_PROCESS, callback_id=str(callback_id))

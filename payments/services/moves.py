@@ -90,19 +90,13 @@ def hold_for_review(*, attempt: AttemptRow, reason: Reason) -> AttemptRow:
 def settled(*, attempt: AttemptRow, outcome: Outcome, source: Source) -> Settlement:
     """Return what a settlement did, counted and logged; called after the commit."""
     metrics.settlements.labels(source.value, outcome.value).inc()
-    if outcome is not Outcome.UNCHANGED:
-        named = "payment.quarantined" if outcome is Outcome.QUARANTINED else f"payment.{attempt.status.value}"
-        write_line = log.error if outcome is Outcome.QUARANTINED else log.info
-        write_line(
-            named,
-            payment_id=str(attempt.id),
-            order_id=str(attempt.order_id),
-            gateway=attempt.gateway,
-            source=source.value,
-            review_reason=attempt.review_reason or None,
-        )
+    ids = {"payment_id": str(attempt.id), "order_id": str(attempt.order_id), "gateway": attempt.gateway}
     if outcome is Outcome.MOVED:
         metrics.moves.labels(attempt.gateway, attempt.status.value).inc()
+        named = f"payment.{attempt.status.value}"
+        log.info(named, source=source.value, **ids)
+    if outcome is Outcome.QUARANTINED:
+        log.error("payment.quarantined", source=source.value, why=attempt.review_reason, **ids)
     return Settlement(payment_id=attempt.id, outcome=outcome, status=attempt.status.value)
 
 

@@ -1,0 +1,162 @@
+"""A gateway in memory that keeps its promises, until a test makes it lie, hang, or fall silent after doing."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import RLock
+
+from payments.dto import CallbackMessage, GatewaySession, SessionRequest, SessionState
+from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from shop.kernel.ids import new_id
+from shop.kernel.money import Money
+
+SIGNATURE = "signed-by-the-fake"
+
+
+class Killed(BaseException):
+    """What a process meets that is killed: nothing catches it."""
+
+
+@dataclass
+class Silence:
+    """The next `times` calls of a kind get no answer; with `after_doing` only the answer is lost."""
+
+    times: int
+    after_doing: bool
+    error: BaseException
+
+
+class FakeGateway:
+    """Sessions by id and by idempotency key. `calls` tells what was asked, in order."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as new."""
+        self.sessions: dict[str, GatewaySession] = {}
+        self.requests: dict[str, SessionRequest] = {}
+        self.by_key: dict[str, str] = {}
+        self.calls: list[str] = []
+        self.silences: dict[str, Silence] = {}
+        self.refusal: str | None = None
+        self.lies: dict[str, object] = {}
+        self.meanwhile: dict[str, Callable[[], None]] = {}
+
+    # --- what shops ask ---
+
+    def create_session(self, request: SessionRequest) -> GatewaySession:
+        """Open a session; the same idempotency key gives the same session."""
+        with self._lock, self._answering("create_session"):
+            session_id = self.by_key.get(request.idempotency_key)
+            if session_id is None:
+                if self.refusal is not None:
+                    raise GatewayRefused(self.refusal, "The fake refuses.")
+                session_id = f"sess_{new_id().hex}"
+                self.by_key[request.idempotency_key] = session_id
+                self.requests[session_id] = request
+                self.sessions[session_id] = _opened(session_id, request)
+            assert self.requests[session_id] == request, "one key, two bodies"
+            return self._told(session_id)
+
+    def fetch_session(self, session_id: str) -> GatewaySession:
+        """Return the present word."""
+        with self._answering("fetch_session"), self._lock:
+            return self._told(session_id)
+
+    def close_session(self, session_id: str) -> GatewaySession:
+        """Close an open session; anything else is returned as it is."""
+        with self._lock, self._answering("close_session"):
+            if self.sessions[session_id].state is SessionState.OPEN:
+                self.become(session_id, SessionState.CLOSED)
+            return self._told(session_id)
+
+    def list_sessions(self, *, created_after: datetime) -> Iterator[GatewaySession]:
+        """Yield sessions, oldest first."""
+        yield from self.sessions.values()
+
+    def parse_callback(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> list[CallbackMessage]:
+        """Believe whoever knows the signature."""
+        if headers.get("webhook-signature") != SIGNATURE:
+            raise CallbackInvalid("not signed")
+        return [
+            CallbackMessage(item["event_id"], item["type"], item["session_id"], datetime(2026, 11, 22, 12, tzinfo=UTC))
+            for item in json.loads(body)
+        ]
+
+    # --- what tests do to it ---
+
+    def become(self, session_id: str, state: SessionState, failure_code: str = "") -> None:
+        """Let the session change, as a shopper or time would change it."""
+        with self._lock:
+            session = self.sessions[session_id]
+            captured = session.amount if state is SessionState.PAID else Money.zero(session.amount.currency)
+            self.sessions[session_id] = replace(session, state=state, captured=captured, failure_code=failure_code)
+
+    def pay(self, session_id: str) -> None:
+        """Let the shopper pay."""
+        self.become(session_id, SessionState.PAID)
+
+    def fall_silent(self, call: str, *, times: int = 1, after_doing: bool = False) -> None:
+        """Leave the next calls of this kind unanswered."""
+        self.silences[call] = Silence(times, after_doing, GatewayUnavailable("silence"))
+
+    def kill(self, call: str, *, after_doing: bool = False) -> None:
+        """Kill the caller in the next call of this kind, before or after the gateway has done it."""
+        self.silences[call] = Silence(1, after_doing, Killed())
+
+    def during(self, call: str, do: Callable[[], None]) -> None:
+        """Do something in the middle of the next call of this kind."""
+        self.meanwhile[call] = do
+
+    def only_session(self) -> str:
+        """Return the id of the one session there is."""
+        (session_id,) = self.sessions
+        return session_id
+
+    def _told(self, session_id: str) -> GatewaySession:
+        if session_id not in self.sessions:
+            raise GatewayRefused("not_found", "There is no such session.")
+        return replace(self.sessions[session_id], **self.lies)  # type: ignore[arg-type]  a test's own choice of fields
+
+    def _answering(self, call: str) -> "_Call":
+        return _Call(self, call)
+
+
+class _Call:
+    """One call: counted, and spoiled as the test has asked for."""
+
+    def __init__(self, gateway: FakeGateway, call: str) -> None:
+        self.gateway, self.call = gateway, call
+
+    def __enter__(self) -> None:
+        self.gateway.calls.append(self.call)
+        meanwhile = self.gateway.meanwhile.pop(self.call, None)
+        if meanwhile is not None:
+            meanwhile()
+        silence = self.gateway.silences.get(self.call)
+        if silence is not None and silence.times > 0 and not silence.after_doing:
+            silence.times -= 1
+            raise silence.error
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        silence = self.gateway.silences.get(self.call)
+        if kind is None and silence is not None and silence.times > 0 and silence.after_doing:
+            silence.times -= 1
+            raise silence.error
+
+
+def _opened(session_id: str, request: SessionRequest) -> GatewaySession:
+    return GatewaySession(
+        session_id=session_id,
+        state=SessionState.OPEN,
+        redirect_url=f"https://pay.example.com/{session_id}",
+        reference=request.reference,
+        amount=request.amount,
+        captured=Money.zero(request.amount.currency),
+        live=False,
+    )
