@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower, Now
 from django.utils.encoding import punycode
@@ -64,7 +65,6 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(
                 condition=models.Q(is_guest=True, email=None) | models.Q(is_guest=False, email__isnull=False),
                 name="accounts_user_guest_or_email",
-                violation_error_message="Guests have no e-mail address; everybody else has one.",
             ),
         ]
 
@@ -74,7 +74,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         """Bring the address into its stored form before a form compares and saves it."""
         super().clean()
-        self.email = normal_email(self.email) if self.email else None
+        try:
+            self.email = normal_email(self.email) if self.email else None
+        except ValueError:
+            raise ValidationError({"email": "Enter a valid email address."}) from None
+        # Forms leave `is_guest` out and so pass over the table's own constraint.
+        if self.is_guest is (self.email is not None):
+            raise ValidationError({"email": "Guests have no e-mail address; everybody else has one."})
 
 
 class RefreshFamily(models.Model):

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from django.conf import settings
 from jwt.algorithms import RSAAlgorithm
 from jwt.utils import base64url_encode
@@ -119,14 +119,22 @@ def read_refresh(text: str) -> RefreshClaims:
 @cache
 def public_key() -> dict[str, Any] | None:
     """Return the key that verifies our tokens as a JWK, named by its thumbprint (RFC 7638); None for HS256."""
+    key = _verifying_key()
+    if key is None:
+        return None
+    whole = RSAAlgorithm.to_jwk(key, as_dict=True)
+    essence = {name: whole[name] for name in ("e", "kty", "n")}
+    thumbprint = base64url_encode(sha256(msgspec.json.encode(essence)).digest()).decode()
+    return essence | {"kid": thumbprint, "use": "sig", "alg": settings.SIMPLE_JWT["ALGORITHM"]}
+
+
+def _verifying_key() -> RSAPublicKey | None:
+    """Return the public key, which the private one contains when it is not given by itself; None for HS256."""
     if not settings.SIMPLE_JWT["ALGORITHM"].startswith("RS"):
         return None
     pem = settings.SIMPLE_JWT["VERIFYING_KEY"] or settings.SIMPLE_JWT["SIGNING_KEY"]
     key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
-    public = RSAAlgorithm.to_jwk(key.public_key() if isinstance(key, RSAPrivateKey) else key, as_dict=True)
-    essence = {name: public[name] for name in ("e", "kty", "n")}
-    thumbprint = base64url_encode(sha256(msgspec.json.encode(essence)).digest()).decode()
-    return essence | {"kid": thumbprint, "use": "sig", "alg": settings.SIMPLE_JWT["ALGORITHM"]}
+    return key.public_key() if isinstance(key, RSAPrivateKey) else key
 
 
 @cache
@@ -135,7 +143,8 @@ def _backend() -> TokenBackend:
     return _Backend(
         algorithm=described["ALGORITHM"],
         signing_key=described["SIGNING_KEY"],
-        verifying_key=described["VERIFYING_KEY"],
+        # simplejwt says text; PyJWT, which gets it, takes the key itself as well.
+        verifying_key=cast("str", _verifying_key()),
         audience=described["AUDIENCE"],
         issuer=described["ISSUER"],
     )

@@ -84,6 +84,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('email', None), ('is_guest', True)), models.Q(('email__isnull', False), ('is_guest', False)), _connector='OR'), name='accounts_user_guest_or_email', violation_error_message='Guests have no e-mail address; everybody else has one.'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('email', None), ('is_guest', True)), models.Q(('email__isnull', False), ('is_guest', False)), _connector='OR'), name='accounts_user_guest_or_email'),
         ),
     ]
