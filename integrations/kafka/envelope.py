@@ -1,0 +1,93 @@
+"""CloudEvents 1.0 in Kafka's binary mode: what is known about an event travels in headers, the value is its data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from uuid import UUID
+
+from integrations.kafka.client import Headers, Received
+from integrations.kafka.errors import Unreadable
+from shop.kernel.clock import rfc3339
+from shop.kernel.events import event_class
+from shop.kernel.outbox.dto import Told
+
+_FIXED = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """An event on its way to handlers, wherever it came from: Kafka, the parking place or the log."""
+
+    id: UUID
+    type: str
+    key: str
+    data: bytes
+    topic: str
+    correlation_id: str = ""
+    traceparent: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def headers_of(told: Told) -> Headers:
+    """Return the headers of a fact: CloudEvents' own, its extensions, and W3C's traceparent as it is."""
+    headers = [
+        *_FIXED,
+        ("ce_id", str(told.id).encode()),
+        ("ce_type", told.type.encode()),
+        ("ce_source", source_of(told.type)),
+        ("ce_subject", str(told.key).encode()),
+        ("ce_time", rfc3339(told.occurred_at).encode()),
+        ("ce_sequence", str(told.sequence).encode()),
+    ]
+    named = ((f"ce_{name}", told.headers.get(name, "")) for name in ("correlationid", "causationid"))
+    headers += [(name, value.encode()) for name, value in named if value]
+    if traceparent := told.headers.get("traceparent"):
+        headers.append(("traceparent", traceparent.encode()))
+    return headers
+
+
+@cache
+def source_of(type_name: str) -> bytes:
+    """Return the context that declares a type, as a URI reference: `/shop/orders`."""
+    try:
+        module = event_class(type_name).__module__
+    except LookupError:
+        return b"/shop"
+    parts = [part for part in module.split(".")[:-1] if part not in {"shop", "kernel"}]
+    return "/".join(["", "shop", *parts]).encode()
+
+
+def arrived(received: Received) -> Arrived:
+    """Read the headers of a record; Unreadable when they do not make a CloudEvent. The data is left as it is."""
+    try:
+        headers = {name: value.decode() for name, value in received.headers.items()}
+        key = received.key.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"Headers or key are not UTF-8: {error}") from error
+    if any("\0" in text for text in (key, *headers.values())):
+        raise Unreadable("A zero byte in headers or key: the database cannot keep it.")
+    return of_headers(headers, key=key, data=received.value, topic=received.topic)
+
+
+def of_headers(headers: Mapping[str, str], *, key: str, data: bytes, topic: str) -> Arrived:
+    """Put an event together from its headers; Unreadable when one that is needed is missing or wrong."""
+    try:
+        event_id, type_name = UUID(headers["ce_id"]), headers["ce_type"]
+    except (KeyError, ValueError) as error:
+        raise Unreadable(f"Not a CloudEvent in binary mode: {error}") from error
+    return Arrived(
+        id=event_id,
+        type=type_name,
+        key=key,
+        data=data,
+        topic=topic,
+        correlation_id=headers.get("ce_correlationid", ""),
+        traceparent=headers.get("traceparent", ""),
+        headers=dict(headers),
+    )
+
+
+def of_log(told: Told) -> Arrived:
+    """Put an event together from the log, as if Kafka had brought it."""
+    headers = {name: value.decode() for name, value in headers_of(told)}
+    return of_headers(headers, key=str(told.key), data=told.data, topic=told.topic)

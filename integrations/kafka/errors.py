@@ -1,0 +1,21 @@
+"""What can go wrong between the outbox and a handler, told apart by what has to be done about it."""
+
+
+class BrokerError(Exception):
+    """Kafka did not take a message, or took it out of turn; nothing is lost, it is sent again from the database."""
+
+
+class Refused(Exception):
+    """Kafka will never take this message (too large, forbidden); sending it again cannot help."""
+
+
+class Unreadable(Exception):
+    """A message is not what its headers promise, or has none."""
+
+
+class DatabaseAway(Exception):
+    """The connection to the database is gone; the work was rolled back and is done again once it returns."""
+
+
+class NoHandler(Exception):
+    """The consumer does not listen to this type of event, or there is no such consumer."""

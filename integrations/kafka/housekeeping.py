@@ -1,0 +1,47 @@
+"""Keeping the inbox as long as the log, and counting what is parked."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count
+
+from integrations.kafka import metrics
+from integrations.kafka.groups import group_names
+from integrations.kafka.models import Parked
+from shop.kernel.outbox.instants import first_id_at
+
+# Partitions of the log go by whole weeks: an event must never outlive its inbox row, or a replay would repeat it.
+_LONGER = timedelta(days=21)
+_CHUNK = 10_000
+
+
+def forget_old_inbox_rows(*, now: datetime) -> int:
+    """Delete the inbox rows of events that left the log three weeks ago; return how many."""
+    before = first_id_at(now - timedelta(days=settings.EVENT_LOG_KEPT_DAYS) - _LONGER)
+    return sum(_forget(consumer, before=str(before)) for consumer in group_names())
+
+
+def _forget(consumer: str, *, before: str) -> int:
+    deleted, last = 0, _CHUNK
+    while last == _CHUNK:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM kafka_inbox WHERE consumer = %s AND event_id IN (SELECT event_id FROM kafka_inbox"
+                " WHERE consumer = %s AND event_id < %s::uuid LIMIT %s)",
+                [consumer, consumer, before, _CHUNK],
+            )
+            last = cursor.rowcount
+        deleted += last
+    return deleted
+
+
+def measure_parked() -> None:
+    """Set the gauges of parked events and dead letters."""
+    counts = {
+        (row["consumer"], row["state"]): row["count"]
+        for row in Parked.objects.values("consumer", "state").annotate(count=Count("id"))
+    }
+    for consumer in group_names():
+        for state in Parked.State:
+            metrics.parked_waiting.labels(consumer, state.value).set(counts.get((consumer, state.value), 0))

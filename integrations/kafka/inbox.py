@@ -1,0 +1,118 @@
+"""Statements on the inbox and the parking place. Each handles a whole batch at once."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from integrations.kafka.envelope import Arrived
+from integrations.kafka.models import Parked
+
+# Rows are entered in the order of their ids: two members that meet after a rebalance wait for each other in turn.
+_ENTER = """
+WITH told AS (
+    SELECT * FROM unnest(%s::uuid[], %s::text[]) AS told (id, key)
+), waiting AS (
+    SELECT DISTINCT parked.key FROM kafka_parked AS parked
+    WHERE parked.consumer = %s AND parked.state = 'waiting' AND parked.key IN (SELECT key FROM told)
+), entered AS (
+    INSERT INTO kafka_inbox (consumer, event_id, handled_at)
+    SELECT %s, id, %s FROM told WHERE key NOT IN (SELECT key FROM waiting) ORDER BY id
+    ON CONFLICT DO NOTHING RETURNING event_id
+)
+SELECT event_id, NULL FROM entered UNION ALL SELECT NULL, key FROM waiting
+"""
+_PARK = """
+WITH parked AS (
+    INSERT INTO kafka_parked (consumer, event_id, type, key, topic, value, headers, state, attempts, next_attempt_at,
+                              last_error, parked_at)
+    SELECT %s, id, type, key, topic, value, headers::jsonb, state, attempts, next_attempt_at, error, %s
+    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::int[],
+                %s::timestamptz[], %s::text[])
+        WITH ORDINALITY AS told (id, type, key, topic, value, headers, state, attempts, next_attempt_at, error, place)
+    ORDER BY place
+    ON CONFLICT (consumer, event_id) DO NOTHING
+)
+DELETE FROM kafka_inbox WHERE consumer = %s AND event_id = ANY(%s::uuid[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What is new to this consumer, and which keys wait behind an event that failed."""
+
+    fresh: frozenset[UUID]
+    waiting_keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """An event to park: tried and failed (`attempts` 1), waiting behind one that failed (0), or beyond help."""
+
+    event: Arrived
+    state: Parked.State
+    attempts: int
+    next_attempt_at: datetime
+    error: str
+
+
+def enter(*, consumer: str, events: Sequence[Arrived], now: datetime) -> Entered:
+    """Enter a batch into the inbox and return what was not there; events of waiting keys are not entered."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ENTER,
+            [[event.id for event in events], [event.key for event in events], consumer, consumer, now],
+        )
+        rows = cursor.fetchall()
+    return Entered(
+        fresh=frozenset(event_id for event_id, _ in rows if event_id is not None),
+        waiting_keys=frozenset(key for _, key in rows if key is not None),
+    )
+
+
+def enter_again(*, consumer: str, event_id: UUID, now: datetime) -> bool:
+    """Enter a parked event whose turn has come; False when it has been handled meanwhile."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO kafka_inbox (consumer, event_id, handled_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [consumer, event_id, now],
+        )
+        return cursor.rowcount == 1
+
+
+def park(*, consumer: str, asides: Sequence[Aside], now: datetime) -> None:
+    """Set events aside, in this order, and take them out of the inbox again."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PARK,
+            [
+                consumer,
+                now,
+                [aside.event.id for aside in asides],
+                [aside.event.type for aside in asides],
+                [aside.event.key for aside in asides],
+                [aside.event.topic for aside in asides],
+                [aside.event.data for aside in asides],
+                [json.dumps(aside.event.headers) for aside in asides],
+                [str(aside.state) for aside in asides],
+                [aside.attempts for aside in asides],
+                [aside.next_attempt_at for aside in asides],
+                [aside.error for aside in asides],
+                consumer,
+                [aside.event.id for aside in asides],
+            ],
+        )
+
+
+def settled(*, consumer: str, event_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Return those of the events this consumer has handled or set aside: nothing is missing there."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT event_id FROM kafka_inbox WHERE consumer = %s AND event_id = ANY(%s::uuid[])"
+            " UNION ALL SELECT event_id FROM kafka_parked WHERE consumer = %s AND event_id = ANY(%s::uuid[])",
+            [consumer, list(event_ids), consumer, list(event_ids)],
+        )
+        return frozenset(event_id for (event_id,) in cursor)

@@ -1,0 +1,31 @@
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from integrations.kafka import metrics
+from integrations.kafka.processes import announce_ready, on_stop
+from integrations.kafka.relay import Relay
+from integrations.kafka.republish import republish_unheard
+
+
+class Command(BaseCommand):
+    """Carry events from the outbox to Kafka until SIGTERM. Several relays may run at once."""
+
+    help = __doc__
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Run the relay in this process's only thread that works."""
+        metrics.serve()
+        if settings.KAFKA_REPUBLISH_AT_BOOT_SECONDS:
+            republish_unheard(seconds=settings.KAFKA_REPUBLISH_AT_BOOT_SECONDS)
+        relay = Relay()
+        on_stop(relay.stop)
+        threading.Thread(target=_announce, args=[relay], daemon=True).start()
+        relay.run()
+
+
+def _announce(relay: Relay) -> None:
+    relay.is_up.wait()
+    announce_ready()

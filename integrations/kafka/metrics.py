@@ -1,0 +1,32 @@
+"""What relay and consumers count; one port a process shows it."""
+
+from django.conf import settings
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+published = Counter("shop_relay_published_total", "Events Kafka has acknowledged.", ["topic"])
+delivery_seconds = Histogram(
+    "shop_relay_delivery_seconds", "From the fact to Kafka's acknowledgement, the last of each batch.", buckets=_SECONDS
+)
+batch_seconds = Histogram("shop_relay_batch_seconds", "From reading a batch to taking it out.", buckets=_SECONDS)
+relay_errors = Counter("shop_relay_errors_total", "Interruptions of the relay.", ["kind"])
+leases_held = Gauge("shop_relay_leases_held", "Shards this relay reads.")
+queue_depth = Gauge("shop_outbox_pending", "Events Kafka has not acknowledged yet.")
+queue_failed = Gauge("shop_outbox_failed", "Events Kafka refuses for good; each holds back its key.")
+queue_oldest = Gauge("shop_outbox_oldest_seconds", "Age of the oldest event in the queue.")
+
+consumed = Counter(
+    "shop_consumer_events_total",
+    "Events by what became of them: handled, duplicate, parked, dead, skipped.",
+    ["group", "type", "outcome"],
+)
+handle_seconds = Histogram("shop_consumer_batch_seconds", "One batch, commit included.", ["group"], buckets=_SECONDS)
+consumer_lag = Gauge("shop_consumer_lag", "Events on the broker this group has not received yet.", ["group"])
+parked_waiting = Gauge("shop_consumer_parked", "Parked events by state: waiting, dead.", ["group", "state"])
+
+
+def serve() -> None:
+    """Show this process's metrics on METRICS_PORT, if one is set."""
+    if settings.METRICS_PORT:
+        start_http_server(settings.METRICS_PORT, addr="127.0.0.1")

@@ -1,0 +1,113 @@
+"""Parked events are tried again in the order of their key, and become dead letters after eight attempts."""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from integrations.kafka import inbox, metrics
+from integrations.kafka.delivery import explained, handle, raise_if_database_is_away
+from integrations.kafka.envelope import Arrived, of_headers
+from integrations.kafka.groups import group
+from integrations.kafka.models import Parked
+from shop.kernel.transactions import open_unit_of_work
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 8
+# Seconds after the first, second... attempt. Somebody mends a deployment within the hours this adds up to.
+DELAYS_SECONDS = (1, 5, 30, 120, 600, 1_800, 3_600)
+KEYS_AT_ONCE = 200
+
+
+def redrive_due(*, now: datetime) -> int:
+    """Try every key whose first parked event is due; return how many events were handled."""
+    return sum(_drain(consumer=consumer, key=key, now=now) for consumer, key in _due_keys(now=now))
+
+
+def revive(*, parked_ids: Sequence[int], now: datetime) -> int:
+    """Give dead letters eight new attempts, beginning at the next tick of the clock; return how many there were."""
+    with open_unit_of_work():
+        return Parked.objects.filter(id__in=parked_ids, state=Parked.State.DEAD).update(
+            state=Parked.State.WAITING, attempts=0, next_attempt_at=now
+        )
+
+
+def _due_keys(*, now: datetime) -> list[tuple[str, str]]:
+    earlier = Parked.objects.filter(
+        consumer=OuterRef("consumer"), key=OuterRef("key"), state=Parked.State.WAITING, id__lt=OuterRef("id")
+    )
+    first = Parked.objects.filter(~Exists(earlier), state=Parked.State.WAITING, next_attempt_at__lte=now)
+    return list(first.order_by("next_attempt_at").values_list("consumer", "key")[:KEYS_AT_ONCE])
+
+
+def _drain(*, consumer: str, key: str, now: datetime) -> int:
+    """Handle the parked events of one key, oldest first, until none is left or one fails."""
+    handled = 0
+    while (tried := _try_first(consumer=consumer, key=key, now=now)) is not None:
+        handled += tried
+    return handled
+
+
+def _try_first(*, consumer: str, key: str, now: datetime) -> int | None:
+    """Try the oldest: 1 when it is handled, 0 when it has become a dead letter, None when the key must wait."""
+    row: Parked | None = None
+    try:
+        with open_unit_of_work():
+            row = _lock_first(_waiting(consumer=consumer, key=key), now=now)
+            if row is None:
+                return None
+            event = _event(row)
+            if inbox.enter_again(consumer=consumer, event_id=event.id, now=now):
+                handle(group=group(consumer), event=event)
+            row.delete()
+    except Exception as error:
+        raise_if_database_is_away(error)
+        if row is None:
+            raise
+        return 0 if _failed(row, error, now=now) == Parked.State.DEAD else None
+    metrics.consumed.labels(consumer, row.type, "handled").inc()
+    log.info("consumer.event_redriven", consumer=consumer, event_id=str(event.id), attempts=row.attempts + 1)
+    return 1
+
+
+def _waiting(*, consumer: str, key: str) -> QuerySet[Parked]:
+    return Parked.objects.filter(consumer=consumer, key=key, state=Parked.State.WAITING)
+
+
+def _lock_first(waiting: QuerySet[Parked], *, now: datetime) -> Parked | None:
+    """Lock the key's first event; None when it is not due, or another worker is at it.
+
+    The first is found before it is locked: skipping a locked one would hand out its successor.
+    """
+    first = waiting.order_by("id").first()
+    if first is None or first.next_attempt_at > now:
+        return None
+    return waiting.filter(id=first.id).select_for_update(skip_locked=True).first()
+
+
+def _event(row: Parked) -> Arrived:
+    return of_headers(row.headers, key=row.key, data=bytes(row.value), topic=row.topic)
+
+
+def _failed(row: Parked, error: Exception, *, now: datetime) -> Parked.State:
+    """Count the attempt and say when the next one is, or give up."""
+    attempts = row.attempts + 1
+    state = Parked.State.DEAD if attempts >= ATTEMPTS else Parked.State.WAITING
+    delay = DELAYS_SECONDS[min(attempts, len(DELAYS_SECONDS)) - 1] * random.uniform(0.9, 1.1)  # noqa: S311  jitter
+    with transaction.atomic():
+        Parked.objects.filter(id=row.id, attempts=row.attempts).update(
+            attempts=attempts,
+            state=state,
+            next_attempt_at=now + timedelta(seconds=delay),
+            last_error=explained(error),
+        )
+    metrics.consumed.labels(row.consumer, row.type, "dead" if state == Parked.State.DEAD else "failed_again").inc()
+    log.error(
+        "consumer.dead_letter" if state == Parked.State.DEAD else "consumer.event_failed_again",
+        consumer=row.consumer, event_id=str(row.event_id), attempts=attempts, error=str(error)[:300],
+    )  # fmt: skip
+    return state

@@ -1,0 +1,208 @@
+"""The relay: reads the queue in order, sends to Kafka, and takes out what Kafka has acknowledged."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from threading import Event as Signal
+from typing import Any
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection
+
+from integrations.kafka import metrics
+from integrations.kafka.client import Publisher, failure_of
+from integrations.kafka.envelope import headers_of
+from integrations.kafka.errors import BrokerError, Refused
+from integrations.kafka.leases import Leases
+from shop.kernel.clock import utc_now
+from shop.kernel.outbox import queue
+from shop.kernel.outbox.dto import Queued
+from shop.kernel.outbox.wakeup import Notices
+
+log = structlog.get_logger(__name__)
+
+BATCH = 1_000
+IN_FLIGHT = 3
+SHORTEST_WAIT_SECONDS = 0.005
+LONGEST_WAIT_SECONDS = 0.250
+MEASURE_SECONDS = 10.0
+GOODBYE_SECONDS = 5.0
+
+
+class Flight:
+    """One batch between the queue and Kafka's acknowledgements."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.sent: list[Queued] = []
+        self.acknowledged: list[Queued] = []
+        self.failed: list[tuple[Queued, Any]] = []
+
+    def landed(self, row: Queued, error: Any, _message: Any) -> None:
+        """Note what Kafka said about one row."""
+        if error is None:
+            self.acknowledged.append(row)
+        else:
+            self.failed.append((row, error))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every row has its answer."""
+        return len(self.acknowledged) + len(self.failed) == len(self.sent)
+
+
+class Relay:
+    """Carries the events of its shards. Several may run; each key's events stay in order whatever happens to them."""
+
+    def __init__(self, *, batch: int = BATCH) -> None:
+        self._batch = batch
+        self._stop = Signal()
+        self._leases = Leases()
+        self._notices = Notices()
+        self._flights: list[Flight] = []
+        self._publisher = Publisher()
+        self._wait_seconds = SHORTEST_WAIT_SECONDS
+        self._next_measure = 0.0
+        self._failures = 0
+        self.is_up = Signal()
+
+    def stop(self) -> None:
+        """Ask the relay to end after what is in flight; safe to call from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Carry events until `stop` is called; a broker or database that is away is waited for."""
+        log.info("relay.started", relay=str(self._leases.token))
+        while not self._stop.is_set():
+            try:
+                self._turn()
+            except BrokerError as error:
+                self._begin_anew(kind="broker", error=error)
+            except (OperationalError, InterfaceError) as error:
+                self._begin_anew(kind="database", error=error)
+                connection.close()
+        self._finish()
+
+    def _turn(self) -> None:
+        self._leases.keep(busy={row.shard for flight in self._flights for row in flight.sent})
+        metrics.leases_held.set(len(self._leases.held))
+        self.is_up.set()
+        rows: Sequence[Queued] = ()
+        if len(self._flights) < IN_FLIGHT and self._leases.readable:
+            rows = queue.read(shards=self._leases.readable, in_flight=self._in_flight(), limit=self._batch)
+        if rows:
+            self._send(rows)
+        if len(self._flights) == IN_FLIGHT:
+            self._publisher.poll(0.050)
+        elif len(rows) == self._batch:
+            # More waits: read on while this batch is under way.
+            self._publisher.poll(0)
+        elif self._flights:
+            # Nothing more waits: send at once rather than linger for company.
+            self._publisher.flush(1)
+        self._settle()
+        self._measure()
+        self._wait(busy=bool(rows or self._flights))
+
+    def _in_flight(self) -> list[int]:
+        return [row.position for flight in self._flights for row in flight.sent]
+
+    def _send(self, rows: Sequence[Queued]) -> None:
+        flight = Flight()
+        self._flights.append(flight)
+        held_back = set()
+        for row in rows:
+            if row.key in held_back:
+                continue
+            try:
+                self._send_one(row, flight)
+            except Refused as refusal:
+                self._refuse(row, reason=str(refusal))
+                held_back.add(row.key)
+
+    def _send_one(self, row: Queued, flight: Flight) -> None:
+        told = row.told
+        if told is None:
+            raise Refused("The log holds no such event.")
+        self._publisher.send(
+            topic=told.topic,
+            key=str(told.key),
+            value=told.data,
+            headers=headers_of(told),
+            report=partial(flight.landed, row),
+        )
+        flight.sent.append(row)
+
+    def _settle(self) -> None:
+        """Take out the batches that are over; BrokerError when one of them did not go through."""
+        over = [flight for flight in self._flights if flight.is_over]
+        for flight in over:
+            passing = [error for row, error in flight.failed if not self._refused_by_broker(row, error)]
+            if passing:
+                raise BrokerError(failure_of(passing[0]).reason)
+            self._take_out(flight)
+            self._flights.remove(flight)
+            self._failures = 0
+
+    def _refused_by_broker(self, row: Queued, error: Any) -> bool:
+        failure = failure_of(error)
+        if failure.permanent:
+            self._refuse(row, reason=failure.reason)
+        return failure.permanent
+
+    def _take_out(self, flight: Flight) -> None:
+        if not flight.acknowledged:
+            return
+        queue.remove(positions=[row.position for row in flight.acknowledged])
+        for row in flight.acknowledged:
+            if row.told:
+                metrics.published.labels(row.told.topic).inc()
+        metrics.batch_seconds.observe(time.monotonic() - flight.began)
+        last = flight.acknowledged[-1].told
+        if last:
+            metrics.delivery_seconds.observe((datetime.now(UTC) - last.occurred_at).total_seconds())
+
+    def _refuse(self, row: Queued, *, reason: str) -> None:
+        queue.refuse(position=row.position, reason=reason)
+        metrics.relay_errors.labels("refused").inc()
+        log.error("relay.event_refused", event_id=str(row.event_id), key=str(row.key), reason=reason)
+
+    def _wait(self, *, busy: bool) -> None:
+        if busy or self._notices.wait(self._wait_seconds):
+            self._wait_seconds = SHORTEST_WAIT_SECONDS
+        else:
+            self._wait_seconds = min(self._wait_seconds * 2, LONGEST_WAIT_SECONDS)
+
+    def _begin_anew(self, *, kind: str, error: Exception) -> None:
+        """Forget everything in flight: the queue still holds it, and is read again from the front."""
+        self._failures += 1
+        metrics.relay_errors.labels(kind).inc()
+        if self._failures == 1:
+            log.warning("relay.interrupted", kind=kind, reason=str(error))
+        self._publisher.abandon()
+        self._flights.clear()
+        self._publisher = Publisher()
+        self._stop.wait(min(0.1 * 2**self._failures, 5.0))
+
+    def _measure(self) -> None:
+        if time.monotonic() < self._next_measure:
+            return
+        self._next_measure = time.monotonic() + MEASURE_SECONDS
+        depth = queue.depth()
+        metrics.queue_depth.set(depth.pending)
+        metrics.queue_failed.set(depth.failed)
+        age = (utc_now() - depth.oldest_at).total_seconds() if depth.oldest_at else 0
+        metrics.queue_oldest.set(age)
+
+    def _finish(self) -> None:
+        """Wait for what is in flight, take it out, hand the shards over."""
+        try:
+            self._publisher.flush(GOODBYE_SECONDS)
+            self._settle()
+            self._leases.give_up()
+        except (BrokerError, OperationalError, InterfaceError) as error:
+            log.warning("relay.left_in_a_hurry", reason=str(error))
+        self._notices.close()
+        connection.close()
+        log.info("relay.stopped")
