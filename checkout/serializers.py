@@ -22,19 +22,19 @@ COUNTRIES = frozenset(
     TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW""".split()
 )
 # Formats differ by country and change; what is refused here is what can be no postal code anywhere.
-_POSTAL_CODE = RegexValidator(re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]*\Z"), "Not a postal code.", "invalid_postal_code")
+_POSTAL_CODE = RegexValidator(re.compile(r"\A[A-Za-z0-9][A-Za-z0-9 -]*\Z"), "Not a postal code.", "invalid_postal_code")
 
 
 class Country(StrictString):
     """A country by its ISO 3166 alpha-2 code; small letters are understood."""
 
-    default_error_messages = {"country": "Not an ISO 3166 alpha-2 country code."}
+    default_error_messages = {"invalid_country": "Not an ISO 3166 alpha-2 country code."}
 
     def to_internal_value(self, data: Any) -> str:
         """Return the code in capitals or refuse."""
         code = super().to_internal_value(data).upper()
         if code not in COUNTRIES:
-            self.fail("country")
+            self.fail("invalid_country")
         return code
 
 
