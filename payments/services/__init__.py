@@ -4,7 +4,7 @@ from payments.services.callbacks import process_callback, receive_callback, retr
 from payments.services.cancel import cancel_attempt
 from payments.services.clock import expire_order, look, poll
 from payments.services.payables import NewPayable, close_payable, open_payable
-from payments.services.settle import settle
+from payments.services.settling import settle
 from payments.services.start import start_attempt
 
 __all__ = [

@@ -19,7 +19,7 @@ from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
 from payments.queries import AttemptRow, attempt_of_reference, attempt_of_session
 from payments.services import gateways
 from payments.services.schedule import LEASE_SECONDS, next_try
-from payments.services.settle import settle_row
+from payments.services.settling import settle_row
 from payments.states import UNANSWERED, CallbackState, Source
 from shop.kernel.ids import new_id
 from shop.kernel.tasks import wake

@@ -7,7 +7,7 @@ from payments.dto import PaymentView
 from payments.errors import GatewayDown, PaymentNotFound
 from payments.ports import GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, view_of
-from payments.services.settle import close_row, settle_row
+from payments.services.settling import close_row, settle_row
 from payments.states import UNANSWERED, AttemptStatus, Source, check_move
 from shop.kernel.auth.dto import Caller
 from shop.kernel.errors import IllegalTransition

@@ -15,7 +15,7 @@ from payments.queries import UNANSWERED_REVIEW, AttemptRow, attempt_row, open_at
 from payments.services.moves import Reason
 from payments.services.payables import NewPayable, open_payable
 from payments.services.schedule import LEASE_SECONDS, next_expiry, next_poll, quiet_since
-from payments.services.settle import close_row, hold_unanswered, settle, settle_row
+from payments.services.settling import close_row, hold_unanswered, settle, settle_row
 from payments.states import OPEN, UNANSWERED, AttemptStatus, PayableState, Source
 from shop.kernel.transactions import forbid_unit_of_work, unit_of_work
 

@@ -17,7 +17,7 @@ from payments.ports import GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, open_attempt, view_of
 from payments.services.moves import settled
 from payments.services.schedule import next_poll
-from payments.services.settle import adopt, answered, differences
+from payments.services.settling import adopt, answered, differences
 from payments.states import UNANSWERED, AttemptStatus, PayableState, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.events import UserAction

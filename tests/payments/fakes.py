@@ -101,6 +101,14 @@ class FakeGateway:
         """Let the shopper pay."""
         self.become(session_id, SessionState.PAID)
 
+    def pay_if_open(self, session_id: str) -> bool:
+        """Let the shopper pay, who cannot once the session is closed; say whether the money was taken."""
+        with self._lock:
+            if self.sessions[session_id].state is not SessionState.OPEN:
+                return False
+            self.pay(session_id)
+            return True
+
     def fall_silent(self, call: str, *, times: int = 1, after_doing: bool = False) -> None:
         """Leave the next calls of this kind unanswered."""
         self.silences[call] = Silence(times, after_doing, GatewayUnavailable("silence"))

@@ -102,7 +102,8 @@ def _adopt(*, attempt: AttemptRow, word: GatewaySession, source: Source, now: da
         return hold_for_review(
             attempt=current, reason=Reason(source=source, why=differing, now=now)
         ), Outcome.QUARANTINED
-    path = moves_to(current.status, meaning(word.state, overdue=now >= current.expires_at))
+    ran_out = now >= current.expires_at and not current.close_wanted
+    path = moves_to(current.status, meaning(word.state, overdue=ran_out))
     if not path and not current.review_reason:
         return current, Outcome.UNCHANGED
     why = f"the gateway says {word.state.value}"

@@ -1,0 +1,376 @@
+"""What time does: polls, a reader's look, expiry. Time alone never fails what the gateway knows."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from pytest_django import Settings
+
+from orders.dto import OrderView
+from payments import services
+from payments.dto import Expiration, Outcome, SessionState
+from payments.models import Attempt, Payable
+from payments.ports import GatewayUnavailable
+from payments.states import AttemptStatus, Source
+from shop.kernel.auth.dto import Caller
+from shop.kernel.ids import new_id
+from shop.kernel.money import Money
+from tests.orders.factories import again, stock_of
+from tests.payments.factories import attempt_in, history, last_failure, started, status_of, told
+from tests.payments.fakes import FakeGateway, Killed
+
+pytestmark = pytest.mark.django_db
+
+S = AttemptStatus
+
+
+@pytest.fixture
+def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
+    """An attempt whose shopper is on the gateway's page."""
+    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
+
+
+# --- polls ---
+
+
+def test_a_callback_that_never_comes_is_made_up_for_by_polling(
+    pending: Attempt, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.pay(pending.session_id)
+
+    settlement = services.poll(attempt_id=pending.id, now=now + timedelta(seconds=60))
+
+    assert settlement is not None
+    assert (settlement.outcome, settlement.status) == (Outcome.MOVED, "succeeded")
+    assert told(order) == ["payment.success"]
+
+
+def test_a_pending_attempt_is_polled_after_one_two_five_and_five_minutes(pending: Attempt, now: datetime) -> None:
+    pauses, at = [], now
+    for _ in range(5):
+        slot = Attempt.objects.get().next_poll_at
+        assert slot is not None
+        pauses.append((slot - at).total_seconds() / 60)
+        at = slot
+        services.poll(attempt_id=pending.id, now=at)
+
+    assert pauses == [1, 2, 5, 5, 5]
+
+
+def test_nothing_is_polled_before_its_turn(pending: Attempt, gateway: FakeGateway, now: datetime) -> None:
+    gateway.calls.clear()
+
+    assert services.poll(attempt_id=pending.id, now=now + timedelta(seconds=59)) is None
+
+    assert gateway.calls == []
+
+
+def test_two_clocks_poll_each_attempt_once_a_slot(pending: Attempt, gateway: FakeGateway, now: datetime) -> None:
+    slot = now + timedelta(seconds=60)
+    other_clock: list[object] = []
+    gateway.calls.clear()
+    gateway.during("fetch_session", lambda: other_clock.append(services.poll(attempt_id=pending.id, now=slot)))
+
+    first = services.poll(attempt_id=pending.id, now=slot)
+
+    assert first is not None
+    assert other_clock == [None]
+    assert gateway.calls == ["fetch_session"]
+
+
+def test_a_silent_gateway_is_asked_again_in_the_next_slot(
+    pending: Attempt, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.fall_silent("fetch_session")
+    gateway.pay(pending.session_id)
+
+    with pytest.raises(GatewayUnavailable):
+        services.poll(attempt_id=pending.id, now=now + timedelta(minutes=1))
+    services.poll(attempt_id=pending.id, now=now + timedelta(minutes=3))
+
+    assert told(order) == ["payment.success"]
+
+
+def test_unknown_is_asked_about_for_five_days_and_then_given_to_a_person(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(S.UNKNOWN, caller=shopper, order=order, gateway=gateway, now=now)
+    gateway.fall_silent("create_session", times=100)
+    pauses, at = [], now
+
+    while not (row := Attempt.objects.get()).needs_review:
+        assert row.next_poll_at is not None
+        pauses.append((row.next_poll_at - at).total_seconds())
+        at = row.next_poll_at
+        with pytest.raises(GatewayUnavailable):
+            services.poll(attempt_id=attempt.id, now=at)
+
+    assert pauses == [60, 300, 3_600, *[86_400] * 5]
+    assert (row.status, row.next_poll_at, row.review_reason) == ("unknown", None, "unanswered")
+    assert told(order) == []
+
+
+def test_an_unknown_attempt_in_a_persons_hands_is_still_moved_by_the_gateways_word(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(S.UNKNOWN, caller=shopper, order=order, gateway=gateway, now=now)
+    Attempt.objects.update(review_reason="unanswered", next_poll_at=None)
+
+    services.settle(attempt_id=attempt.id, source=Source.CALLBACK, now=now)
+
+    resolved = Attempt.objects.get()
+    assert (resolved.status, resolved.needs_review) == ("pending", False)
+
+
+def test_killed_in_its_last_turn_an_unknown_attempt_is_not_forgotten(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(S.UNKNOWN, caller=shopper, order=order, gateway=gateway, now=now)
+    Attempt.objects.update(polls=7, next_poll_at=now)
+    gateway.kill("create_session")
+
+    with pytest.raises(Killed):
+        services.poll(attempt_id=attempt.id, now=now)
+
+    row = Attempt.objects.get()
+    assert row.needs_review or row.next_poll_at is not None
+
+
+def test_polling_what_is_not_there_does_nothing(now: datetime) -> None:
+    assert services.poll(attempt_id=new_id(), now=now) is None
+
+
+# --- a reader's look ---
+
+
+def test_reading_an_open_payment_asks_the_gateway_but_only_once_a_second(
+    pending: Attempt, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.calls.clear()
+
+    services.look(payment_id=pending.id, now=now)
+    services.look(payment_id=pending.id, now=now + timedelta(milliseconds=900))
+    services.look(payment_id=pending.id, now=now + timedelta(milliseconds=1_000))
+
+    assert gateway.calls == ["fetch_session", "fetch_session"]
+
+
+def test_the_browser_back_from_the_gateway_sees_the_payment_succeeded(
+    pending: Attempt, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.pay(pending.session_id)
+
+    seen = services.look(payment_id=pending.id, now=now)
+
+    assert seen is not None
+    assert seen.status == "succeeded"
+    assert told(order) == ["payment.success"]
+
+
+def test_coming_back_alone_pays_nothing(pending: Attempt, order: OrderView, now: datetime) -> None:
+    seen = services.look(payment_id=pending.id, now=now)
+
+    assert seen is not None
+    assert seen.status == "pending"
+    assert told(order) == []
+
+
+@pytest.mark.parametrize("trouble", ["silent", "denying"])
+def test_a_failing_gateway_never_spoils_the_reading(
+    trouble: str, pending: Attempt, gateway: FakeGateway, now: datetime
+) -> None:
+    if trouble == "silent":
+        gateway.fall_silent("fetch_session")
+    else:
+        gateway.sessions.clear()
+
+    seen = services.look(payment_id=pending.id, now=now)
+
+    assert seen is not None
+    assert seen.status == "pending"
+
+
+def test_reading_a_closed_payment_asks_nothing(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(S.FAILED, caller=shopper, order=order, gateway=gateway, now=now)
+    gateway.calls.clear()
+
+    seen = services.look(payment_id=attempt.id, now=now)
+
+    assert seen is not None
+    assert (seen.status, seen.failure_code) == ("failed", "card_declined")
+    assert seen.failure_detail == "The card was declined."
+    assert gateway.calls == []
+
+
+# --- expiry ---
+
+
+def test_an_order_nobody_pays_is_closed_at_the_gateway_and_then_expires(
+    pending: Attempt, order: OrderView, gateway: FakeGateway
+) -> None:
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.EXPIRED
+    assert gateway.calls[-2:] == ["fetch_session", "close_session"]
+    assert gateway.sessions[pending.session_id].state is SessionState.CLOSED
+    assert status_of(pending.id) == "expired"
+    assert told(order) == ["payment.failed"]
+    assert last_failure(order) == ("expired", "expired")
+    assert again(order).status == "expired"
+    assert stock_of()[1] == 0
+    assert Payable.objects.get().state == "closed"
+
+
+def test_an_order_without_any_attempt_expires_too(order: OrderView, gateway: FakeGateway) -> None:
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.EXPIRED
+    assert again(order).status == "expired"
+    assert gateway.calls == []
+
+
+def test_a_session_paid_in_the_last_moment_is_adopted(pending: Attempt, order: OrderView, gateway: FakeGateway) -> None:
+    gateway.pay(pending.session_id)
+
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.PAID
+    assert status_of(pending.id) == "succeeded"
+    assert again(order).status == "pending_payment"
+    assert told(order) == ["payment.success"]
+
+
+def test_a_session_paid_while_it_is_being_closed_is_adopted(
+    pending: Attempt, order: OrderView, gateway: FakeGateway
+) -> None:
+    gateway.during("close_session", lambda: gateway.pay(pending.session_id))
+
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.PAID
+    assert again(order).status == "pending_payment"
+    assert told(order) == ["payment.success"]
+
+
+def test_a_callback_that_settles_while_the_session_is_being_closed_wins(
+    pending: Attempt, order: OrderView, gateway: FakeGateway
+) -> None:
+    def pay_and_settle() -> None:
+        gateway.pay(pending.session_id)
+        services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=order.payment_deadline)
+
+    gateway.during("close_session", pay_and_settle)
+
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.PAID
+    assert history(pending.id)[-1] == ("pending", "succeeded")
+    assert told(order) == ["payment.success"]
+
+
+def test_an_order_paid_but_not_told_yet_does_not_expire(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt_in(S.SUCCEEDED, caller=shopper, order=order, gateway=gateway, now=now)
+
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.PAID
+    assert again(order).status == "pending_payment"
+
+
+@pytest.mark.parametrize("call", ["fetch_session", "close_session"])
+def test_a_gateway_that_is_down_expires_nothing(
+    call: str, pending: Attempt, order: OrderView, gateway: FakeGateway
+) -> None:
+    gateway.fall_silent(call)
+
+    with pytest.raises(GatewayUnavailable):
+        services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert status_of(pending.id) == "pending"
+    assert again(order).status == "pending_payment"
+    assert told(order) == []
+
+
+def test_an_order_that_could_not_expire_is_tried_again_a_minute_later(
+    pending: Attempt, order: OrderView, gateway: FakeGateway
+) -> None:
+    gateway.fall_silent("fetch_session")
+    with pytest.raises(GatewayUnavailable):
+        services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    at_once = services.expire_order(order_id=order.order_id, now=order.payment_deadline + timedelta(seconds=59))
+    later = services.expire_order(order_id=order.order_id, now=order.payment_deadline + timedelta(seconds=60))
+
+    assert (at_once, later) == (Expiration.NOT_DUE, Expiration.EXPIRED)
+
+
+def test_money_under_way_holds_the_order(pending: Attempt, order: OrderView, gateway: FakeGateway) -> None:
+    gateway.become(pending.session_id, SessionState.PROCESSING)
+
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.HELD
+    assert status_of(pending.id) == "processing"
+    assert again(order).status == "pending_payment"
+
+
+def test_a_quarantined_attempt_holds_the_order(pending: Attempt, order: OrderView, gateway: FakeGateway) -> None:
+    gateway.pay(pending.session_id)
+    gateway.lies = {"amount": Money(1, "EUR")}
+
+    first = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+    second = services.expire_order(order_id=order.order_id, now=order.payment_deadline + timedelta(hours=1))
+
+    assert (first, second) == (Expiration.HELD, Expiration.HELD)
+    assert status_of(pending.id) == "pending"
+    assert gateway.sessions[pending.session_id].state is SessionState.PAID
+
+
+@pytest.mark.parametrize("status", [S.CREATED, S.UNKNOWN])
+def test_an_unanswered_attempt_is_resolved_before_its_order_expires(
+    status: AttemptStatus, shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(status, caller=shopper, order=order, gateway=gateway, now=now)
+
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.EXPIRED
+    assert status_of(attempt.id) == "expired"
+    assert gateway.sessions[gateway.only_session()].state is SessionState.CLOSED
+
+
+def test_an_attempt_that_has_just_moved_is_left_alone_for_a_while(
+    shopper: Caller, order: OrderView, gateway: FakeGateway
+) -> None:
+    shortly_before = order.payment_deadline - timedelta(minutes=1)
+    started(shopper, order, shortly_before)
+
+    at_the_deadline = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+    later = services.expire_order(order_id=order.order_id, now=shortly_before + timedelta(minutes=5))
+
+    assert (at_the_deadline, later) == (Expiration.HELD, Expiration.EXPIRED)
+
+
+def test_a_short_payment_window_shortens_the_quiet_time_with_it(
+    pending: Attempt, order: OrderView, settings: Settings, now: datetime
+) -> None:
+    settings.PAYMENT_WINDOW_SECONDS = 30
+    Attempt.objects.update(moved_at=order.payment_deadline - timedelta(seconds=6))
+
+    assert services.expire_order(order_id=order.order_id, now=order.payment_deadline) is Expiration.EXPIRED
+
+
+def test_what_is_not_an_order_does_not_expire(now: datetime) -> None:
+    assert services.expire_order(order_id=new_id(), now=now) is Expiration.NOT_DUE
+
+
+def test_no_attempt_begins_once_the_payable_is_closed(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    with pytest.raises(Exception, match="does not wait for a payment"):
+        started(shopper, order, now)

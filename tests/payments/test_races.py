@@ -1,0 +1,172 @@
+"""Real threads on the real database."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Barrier
+from typing import TypeVar
+
+import pytest
+from django.db import connection
+
+from orders.dto import OrderView
+from payments import services
+from payments.dto import Expiration, Processing, Settlement
+from payments.errors import OrderNotPayable
+from payments.models import Attempt, Callback, Move
+from payments.ports import GatewayUnavailable
+from payments.states import Source
+from shop.kernel.auth.dto import Caller
+from tests.orders.factories import again
+from tests.payments.factories import SIGNED, callback_body, history, received, started, status_of, told
+from tests.payments.fakes import FakeGateway
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+R = TypeVar("R")
+
+
+def at_once(*calls: Callable[[], R]) -> list[R | Exception]:
+    """Make all calls at the same moment, each in a thread of its own; return what each returned or raised."""
+    gate = Barrier(len(calls))
+
+    def run(call: Callable[[], R]) -> R | Exception:
+        try:
+            gate.wait(timeout=10)
+            return call()
+        except Exception as error:  # noqa: BLE001  what a thread raises is what the test looks at
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def raised(results: list[R | Exception]) -> Iterator[Exception]:
+    """Yield what went wrong."""
+    yield from (result for result in results if isinstance(result, Exception))
+
+
+def test_twenty_starts_at_once_open_one_session(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    results = at_once(*[lambda: started(shopper, order, now)] * 20)
+
+    assert list(raised(results)) == []
+    begun = [result for result in results if not isinstance(result, Exception)]
+    assert sum(result.created for result in begun) == 1
+    assert len({(result.payment.payment_id, result.payment.redirect_url) for result in begun}) == 1
+    assert all(result.payment.redirect_url for result in begun)
+    assert len(gateway.sessions) == 1
+    assert [to for _, to in history(Attempt.objects.get().id)] == ["created", "pending"]
+
+
+def test_the_same_callback_fifty_times_at_once_moves_once_and_is_told_once(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    payment = started(shopper, order, now).payment
+    session_id = gateway.only_session()
+    gateway.pay(session_id)
+    body = callback_body(session_id)
+
+    def receive_and_process() -> Processing:
+        services.receive_callback(gateway="fake", body=body, headers=SIGNED, now=now)
+        return services.process_callback(callback_id=Callback.objects.get().id, now=now)
+
+    results = at_once(*[receive_and_process] * 50)
+
+    assert list(raised(results)) == []
+    assert results.count(Processing.APPLIED) == 1
+    assert Callback.objects.get().state == "applied"
+    assert status_of(payment.payment_id) == "succeeded"
+    assert Move.objects.filter(to_status="succeeded").count() == 1
+    assert told(order) == ["payment.success"]
+
+
+def test_many_callbacks_about_one_payment_at_once_move_it_once(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    started(shopper, order, now)
+    session_id = gateway.only_session()
+    gateway.pay(session_id)
+    callbacks = [received(session_id, now, event_id=f"evt_{number}") for number in range(12)]
+
+    results = at_once(
+        *[lambda one=one: services.process_callback(callback_id=one, now=now) for one in callbacks]  # type: ignore[misc]  the loop's own value
+    )
+
+    assert results == [Processing.APPLIED] * 12
+    assert Move.objects.filter(to_status="succeeded").count() == 1
+    assert told(order) == ["payment.success"]
+
+
+def test_callback_poll_reader_and_staff_at_once_move_it_once(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    payment = started(shopper, order, now).payment
+    gateway.pay(gateway.only_session())
+    sources = [Source.CALLBACK, Source.POLL, Source.READER, Source.STAFF]
+
+    results = at_once(
+        *[lambda by=by: services.settle(attempt_id=payment.payment_id, source=by, now=now) for by in sources]  # type: ignore[misc]  the loop's own value
+    )
+
+    settled = [result for result in results if isinstance(result, Settlement)]
+    assert [result.status for result in settled] == ["succeeded"] * 4
+    assert [result.outcome.value for result in settled].count("moved") == 1
+    assert told(order) == ["payment.success"]
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_expiry_and_a_paying_shopper_at_once_never_expire_money(
+    attempt: int, shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    payment = started(shopper, order, now).payment
+    session_id = gateway.only_session()
+    deadline = order.payment_deadline
+
+    def pay_and_call_back() -> object:
+        # A gateway takes money only while the session is open, and so does the fake's shopper.
+        if gateway.pay_if_open(session_id):
+            return services.settle(attempt_id=payment.payment_id, source=Source.CALLBACK, now=deadline)
+        return None
+
+    results = at_once(pay_and_call_back, lambda: services.expire_order(order_id=order.order_id, now=deadline))
+
+    assert list(raised(results)) == []
+    paid = gateway.sessions[session_id].captured.amount > 0
+    assert told(order) == (["payment.success"] if paid else ["payment.failed"])
+    assert status_of(payment.payment_id) == ("succeeded" if paid else "expired")
+    assert again(order).status == ("pending_payment" if paid else "expired")
+    assert results[1] is (Expiration.PAID if paid else Expiration.EXPIRED)
+
+
+def test_a_start_and_the_expiry_at_once_leave_no_open_attempt_on_an_expired_order(
+    shopper: Caller, order: OrderView, gateway: FakeGateway
+) -> None:
+    # The shopper's clock is a moment behind the one that expires orders.
+    deadline = order.payment_deadline
+    before = deadline - timedelta(milliseconds=1)
+
+    results = at_once(
+        lambda: started(shopper, order, before),
+        lambda: services.expire_order(order_id=order.order_id, now=deadline),
+    )
+
+    assert all(isinstance(error, OrderNotPayable) for error in raised(results))
+    is_open = Attempt.objects.filter(status="pending").exists()
+    assert again(order).status == ("pending_payment" if is_open else "expired")
+
+
+def test_a_gateway_that_falls_silent_for_some_of_twenty_keeps_one_session(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.fall_silent("create_session", times=10, after_doing=True)
+
+    results = at_once(*[lambda: started(shopper, order, now)] * 20)
+
+    assert not any(isinstance(error, GatewayUnavailable) for error in raised(results))
+    assert len(gateway.sessions) == 1
+    assert started(shopper, order, now).payment.status == "pending"
+    assert Attempt.objects.count() == 1
