@@ -61,5 +61,6 @@ CLOCK = {
     "notifications.tasks.send_mails": 5,
     "integrations.kafka.tasks.redrive_parked": 5,
     "integrations.kafka.tasks.keep_event_log": 3_600,
+    "shop.kernel.auth.tasks.forget_ended_sessions": 3_600,
     "shop.kernel.idempotency.tasks.forget_old_keys": 3_600,
 }
