@@ -111,14 +111,14 @@ def overdue(*, now: datetime, limit: int) -> list[UUID]:
     return list(waiting.order_by("payment_deadline").values_list("pk", flat=True)[:limit])
 
 
-def _one(statement: str, parameters: list[object]) -> OrderView:
+def _one(statement: str, parameters: list[UUID | None]) -> OrderView:
     rows = _rows(statement, parameters)
     if not rows:
         raise OrderNotFound
     return _view(rows[0])
 
 
-def _rows(statement: str, parameters: list[object]) -> list[dict[str, Any]]:
+def _rows(statement: str, parameters: Sequence[UUID | int | None]) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         names = [column.name for column in cursor.description or ()]

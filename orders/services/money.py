@@ -135,15 +135,11 @@ def _paid_at_once(order_id: UUID, money: _Money) -> bool:
 def _count(order: Order, money: _Money) -> MoneyTaken:
     if money.amount.currency != order.currency:
         return _set_aside(order, money)
-    match Status(order.status):
-        case Status.PENDING_PAYMENT:
-            return _take_towards_total(order, money)
-        case Status.EXPIRED:
-            return _revive_or_give_back(order, money)
-        case Status.PAID | Status.FULFILLED:
-            return _give_back_all(order, money, reason="double_payment")
-        case Status.CANCELLED:
-            return _give_back_all(order, money, reason="late_payment")
+    if order.status == Status.PENDING_PAYMENT:
+        return _take_towards_total(order, money)
+    if order.status == Status.EXPIRED:
+        return _revive_or_give_back(order, money)
+    return _give_back_all(order, money, reason="late_payment" if order.status == Status.CANCELLED else "double_payment")
 
 
 def _take_towards_total(order: Order, money: _Money) -> MoneyTaken:

@@ -48,9 +48,7 @@ def _nothing_plugged_in(settings: Settings) -> None:
 
 
 def logged_in(*permissions: str, superuser: bool = False) -> Client:
-    user = get_user_model().objects.create(
-        email="support@example.com", is_staff=True, is_superuser=superuser
-    )
+    user = get_user_model().objects.create(email="support@example.com", is_staff=True, is_superuser=superuser)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client = Client()
     client.force_login(user)

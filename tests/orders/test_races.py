@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from threading import Barrier
 from typing import TypeVar
 
@@ -79,8 +80,7 @@ def test_money_that_races_the_deadline_is_never_lost(shopper: Caller, now: datet
 
     for order in orders:
         answers = at_once(
-            lambda order=order: pay(order, now=now),
-            lambda order=order: services.expire(order_id=order.order_id, now=order.payment_deadline),
+            partial(pay, order, now=now), partial(services.expire, order_id=order.order_id, now=order.payment_deadline)
         )
 
         assert tuple(answers) in {

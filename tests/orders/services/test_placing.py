@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from cart.models import Cart
 from checkout.errors import CheckoutExpired, CheckoutNotFound, CheckoutStale, QuoteMismatch
@@ -207,5 +207,5 @@ def test_no_other_violation_is_taken_for_a_repetition(shopper: Caller, now: date
             "ALTER TABLE orders_order ADD CONSTRAINT orders_order_planted CHECK (email <> 'Ada@Example.com')"
         )
 
-    with pytest.raises(placing.IntegrityError, match="orders_order_planted"):
+    with pytest.raises(IntegrityError, match="orders_order_planted"):
         services.place(caller=shopper, checkout_id=checkout_id, quote_hash=None, now=now)
