@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
 
 from integrations.kafka.errors import BrokerError, Refused
@@ -185,7 +186,8 @@ class Subscriber:
         for message in self._consumer.consume(1, seconds):
             # A partition that came in while waiting is not paused yet: give the record back.
             if message.error() is None:
-                self._consumer.seek(TopicPartition(message.topic(), message.partition(), message.offset()))
+                record = _received(message)
+                self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
         self._consumer.resume(self._consumer.assignment())
 
     def lag(self) -> int:
@@ -229,14 +231,21 @@ def _is_notice(message: Message) -> bool:
 
 
 def _received(message: Message) -> Received:
+    # The library types all of these as optional, since a notice has none of them.
+    place: tuple[Any, Any, Any] = (message.topic(), message.partition(), message.offset())
+    headers: Any = message.headers() or ()
     return Received(
-        topic=message.topic(),
-        partition=message.partition(),
-        offset=message.offset(),
-        key=message.key() or b"",
-        value=message.value() or b"",
-        headers={name: value or b"" for name, value in message.headers() or ()},
+        topic=place[0],
+        partition=place[1],
+        offset=place[2],
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers={name: value or b"" for name, value in headers},
     )
+
+
+def _bytes(part: str | bytes | None) -> bytes:
+    return part.encode() if isinstance(part, str) else part or b""
 
 
 def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Received]:

@@ -80,7 +80,8 @@ def enter_again(*, consumer: str, event_id: UUID, now: datetime) -> bool:
             "INSERT INTO kafka_inbox (consumer, event_id, handled_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
             [consumer, event_id, now],
         )
-        return cursor.rowcount == 1
+        entered: int = cursor.rowcount
+    return entered == 1
 
 
 def park(*, consumer: str, asides: Sequence[Aside], now: datetime) -> None:

@@ -25,11 +25,19 @@ KEYS_AT_ONCE = 200
 
 def redrive_due(*, now: datetime) -> int:
     """Try every key whose first parked event is due; return how many events were handled."""
-    return sum(_drain(consumer=consumer, key=key, now=now) for consumer, key in _due_keys(now=now))
+    return sum(drain(consumer=consumer, key=key, now=now) for consumer, key in _due_keys(now=now))
+
+
+def drain(*, consumer: str, key: str, now: datetime) -> int:
+    """Handle the parked events of one key, oldest first, until none is left or one fails; return how many."""
+    handled = 0
+    while (tried := _try_first(consumer=consumer, key=key, now=now)) is not None:
+        handled += tried
+    return handled
 
 
 def revive(*, parked_ids: Sequence[int], now: datetime) -> int:
-    """Give dead letters eight new attempts, beginning at the next tick of the clock; return how many there were."""
+    """Give dead letters eight new attempts, the first of them now; return how many there were."""
     with open_unit_of_work():
         return Parked.objects.filter(id__in=parked_ids, state=Parked.State.DEAD).update(
             state=Parked.State.WAITING, attempts=0, next_attempt_at=now
@@ -42,14 +50,6 @@ def _due_keys(*, now: datetime) -> list[tuple[str, str]]:
     )
     first = Parked.objects.filter(~Exists(earlier), state=Parked.State.WAITING, next_attempt_at__lte=now)
     return list(first.order_by("next_attempt_at").values_list("consumer", "key")[:KEYS_AT_ONCE])
-
-
-def _drain(*, consumer: str, key: str, now: datetime) -> int:
-    """Handle the parked events of one key, oldest first, until none is left or one fails."""
-    handled = 0
-    while (tried := _try_first(consumer=consumer, key=key, now=now)) is not None:
-        handled += tried
-    return handled
 
 
 def _try_first(*, consumer: str, key: str, now: datetime) -> int | None:

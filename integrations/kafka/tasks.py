@@ -6,7 +6,7 @@ from shop.kernel.outbox.services import keep_partitions
 
 
 @shared_task(name="integrations.kafka.tasks.redrive_parked")
-def redrive_parked(**_) -> int:
+def redrive_parked(**_: object) -> int:
     """Try the parked events that are due."""
     handled = parking.redrive_due(now=utc_now())
     housekeeping.measure_parked()
@@ -14,7 +14,7 @@ def redrive_parked(**_) -> int:
 
 
 @shared_task(name="integrations.kafka.tasks.keep_event_log")
-def keep_event_log(**_) -> None:
+def keep_event_log(**_: object) -> None:
     """Make partitions ahead, drop old ones, forget inbox rows whose events are no longer in the log."""
     now = utc_now()
     keep_partitions(now=now)

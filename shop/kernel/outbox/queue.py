@@ -46,7 +46,8 @@ def remove(*, positions: Sequence[int]) -> int:
         cursor.execute(
             "DELETE FROM outbox_pending WHERE position = ANY(%s::bigint[]) AND state = 'pending'", [list(positions)]
         )
-        return cursor.rowcount
+        changed: int = cursor.rowcount
+    return changed
 
 
 def refuse(*, position: int, reason: str) -> None:
@@ -65,7 +66,7 @@ def retry_refused(*, positions: Sequence[int]) -> int:
             "UPDATE outbox_pending SET state = 'pending' WHERE position = ANY(%s::bigint[]) AND state = 'failed'",
             [list(positions)],
         )
-        retried = cursor.rowcount
+        retried: int = cursor.rowcount
     wake_relay()
     return retried
 
@@ -80,7 +81,8 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
             " WHERE NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id) ORDER BY place",
             [[id_ for id_, _ in events], [key for _, key in events], [shard_of(str(key)) for _, key in events]],
         )
-        return cursor.rowcount
+        changed: int = cursor.rowcount
+    return changed
 
 
 def depth() -> Depth:

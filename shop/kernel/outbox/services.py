@@ -1,9 +1,9 @@
 """Tell a fact. It is stored with the change that made it true; the relay carries it to Kafka afterwards."""
 
+import json
 from zlib import crc32
 
 from django.db import connection, transaction
-from psycopg.types.json import Jsonb
 
 from shop.kernel.events import Event
 from shop.kernel.ids import new_id
@@ -71,7 +71,7 @@ def write(events: list[Event]) -> None:
                 [event.encode().decode() for event in events],
                 [event.occurred_at for event in events],
                 [shard_of(str(event.key)) for event in events],
-                Jsonb({name: value for name, value in headers.items() if value}),
+                json.dumps({name: value for name, value in headers.items() if value}),
             ],
         )
     transaction.on_commit(wake_relay)

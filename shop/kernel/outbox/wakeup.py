@@ -104,6 +104,6 @@ class Notices:
 
     def _listen(self) -> PubSub | None:
         if self._subscription is None and settings.REDIS_URL and time.monotonic() >= self._deaf_until:
-            self._subscription = _redis().pubsub(ignore_subscribe_messages=True)
+            self._subscription = PubSub(_redis().connection_pool, ignore_subscribe_messages=True)
             self._subscription.subscribe(_channel())
         return self._subscription
