@@ -23,7 +23,7 @@ class CartAdmin(ModelAdmin):
     search_help_text = "The id of the shopper, which is the id of the cart"
     # Sorting by another column, or counting all rows, would cost more with every shopper who ever came.
     ordering: ClassVar = ["-id"]
-    sortable_by: ClassVar = []
+    sortable_by: ClassVar[list[str]] = []
     paginator = InfinitePaginator
     show_full_result_count = False
     fields: ClassVar = ["id", "currency", "version", "updated_at", "articles"]

@@ -24,7 +24,7 @@ class CheckoutAdmin(ModelAdmin):
     search_help_text = "The id of the checkout or of the shopper"
     # Sorting by another column, or counting all rows, would cost more with every checkout ever made.
     ordering: ClassVar = ["-id"]
-    sortable_by: ClassVar = []
+    sortable_by: ClassVar[list[str]] = []
     paginator = InfinitePaginator
     show_full_result_count = False
     fieldsets: ClassVar = [

@@ -5,6 +5,7 @@ Cart, offers, shipping and tax are read without locks; then the shopper's checko
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -156,7 +157,7 @@ def _rates(items: Sequence[Item], request: CheckoutRequest, *, now: datetime) ->
 def _open(offer: FrozenCheckout, *, expires_at: datetime, now: datetime) -> UUID | None:
     """Write the checkout and return the id of the one it replaces, if any."""
     totals, lines = offer.totals, offer.lines
-    values = {
+    values: dict[str, Any] = {
         "id": offer.checkout_id,
         "user_id": offer.user_id,
         "guest": offer.guest,

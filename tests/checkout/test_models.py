@@ -10,7 +10,8 @@ from checkout.services import seed_rates
 from checkout.states import Status
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
-from tests.checkout.factories import NOW, checkout_in
+from tests.cart.factories import NOW
+from tests.checkout.factories import checkout_in
 
 pytestmark = pytest.mark.django_db
 

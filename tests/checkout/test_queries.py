@@ -12,8 +12,8 @@ from checkout.states import Status
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
-from tests.cart.factories import filled, on_sale
-from tests.checkout.factories import LATER, NOW, REQUEST, checkout_in, started, status_of
+from tests.cart.factories import NOW, filled, on_sale
+from tests.checkout.factories import LATER, REQUEST, checkout_in, started, status_of
 
 pytestmark = pytest.mark.django_db
 

@@ -16,9 +16,9 @@ from shop.inventory.queries import conservation_report
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.transactions import open_unit_of_work
-from tests.cart.factories import filled, on_sale
+from tests.cart.factories import NOW, filled, on_sale
 from tests.cart.test_races import at_once
-from tests.checkout.factories import LATER, NOW, REQUEST, held, started
+from tests.checkout.factories import LATER, REQUEST, held, started
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,7 +7,8 @@ from checkout.states import TRANSITIONS, Status, check_move
 from shop.kernel.auth.dto import Caller
 from shop.kernel.errors import IllegalTransition, Refusal
 from shop.kernel.transactions import open_unit_of_work
-from tests.checkout.factories import LATER, NOW, checkout_in, held, status_of
+from tests.cart.factories import NOW
+from tests.checkout.factories import LATER, checkout_in, held, status_of
 
 LEGAL = {(Status.OPEN, Status.ORDERED), (Status.OPEN, Status.RELEASED), (Status.OPEN, Status.EXPIRED)}
 MATRIX = [(current, wanted) for current in Status for wanted in Status]

@@ -4,7 +4,8 @@ from checkout.models import Checkout
 from checkout.states import Status
 from checkout.tasks import expire_checkouts
 from shop.kernel.auth.dto import Caller
-from tests.checkout.factories import NOW, checkout_in, held, status_of
+from tests.cart.factories import NOW
+from tests.checkout.factories import checkout_in, held, status_of
 
 pytestmark = pytest.mark.django_db
 

@@ -17,18 +17,8 @@ from shop.inventory.queries import conservation_report
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
-from tests.cart.factories import filled, on_sale
-from tests.checkout.factories import (
-    LATER,
-    NOW,
-    REQUEST,
-    checkout_in,
-    held,
-    reservation_state,
-    started,
-    status_of,
-    to,
-)
+from tests.cart.factories import NOW, filled, on_sale
+from tests.checkout.factories import LATER, REQUEST, checkout_in, held, reservation_state, started, status_of, to
 
 pytestmark = pytest.mark.django_db
 

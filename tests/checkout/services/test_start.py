@@ -18,11 +18,10 @@ from shop.inventory.queries import conservation_report
 from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
 from shop.kernel.outbox.models import LoggedEvent
-from tests.cart.factories import filled, on_sale, stocked, withdrawn
+from tests.cart.factories import NOW, filled, on_sale, stocked, withdrawn
 from tests.checkout.factories import (
     ADDRESS,
     LATER,
-    NOW,
     REQUEST,
     checkout_in,
     held,
