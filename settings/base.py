@@ -260,13 +260,21 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Kupfer & Klee <shop@
 MAIL_RETRY_DELAYS_SECONDS = env.list(
     "MAIL_RETRY_DELAYS_SECONDS", cast=int, default=[5, 30, 120, 600, 1_800, 3_600, 7_200, 18_000]
 )
-vars().update(env.email_url("EMAIL_URL", default=f"filemail://{STATE_DIR / 'mails'}"))
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_SECONDS", default=20)
+if env.str("EMAIL_URL", default=""):
+    vars().update(env.email_url("EMAIL_URL"))
+else:
+    EMAIL_BACKEND = "integrations.mail_files.EmailBackend"
+    EMAIL_FILE_PATH = str(STATE_DIR / "mails")
+# Where a shopper sees an order in the frontend: mails lead there.
+FRONTEND_ORDER_URL = env.str("FRONTEND_ORDER_URL", default=f"{PUBLIC_URL}/orders/{{order_id}}")
+# The zone mails tell the time in, such as Europe/Berlin.
+SHOP_TIME_ZONE = env.str("SHOP_TIME_ZONE", default="UTC")
 
 # --- files and logs ---------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = True
+STATIC_ROOT: Path | None = BASE_DIR / "staticfiles"
 LOGGING = logs.configuration(as_json=env.bool("LOG_JSON", default=True), level=env.str("LOG_LEVEL", default="INFO"))
 LOGGING_CONFIG = "settings.logs.apply"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -14,7 +14,7 @@ from shop.kernel.tracing import Trace, tracing
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.dev")
 
 
-class TracedTask(Task):  # type: ignore[misc]  celery is untyped here
+class TracedTask(Task):  # type: ignore[type-arg]  # celery is untyped here
     """A task that goes on with the trace of the request or event that woke it."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -44,4 +44,4 @@ def _serve_metrics(**_: Any) -> None:
 @signals.worker_process_shutdown.connect
 def _forget_gauges(pid: int, **_: Any) -> None:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        multiprocess.mark_process_dead(pid)
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library is untyped here

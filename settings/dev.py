@@ -33,3 +33,7 @@ CORS_ALLOWED_ORIGINS = CORS_ALLOWED_ORIGINS or [
     "http://localhost:3000",
     "http://localhost:5173",
 ]
+
+# Static files are served from where they lie; production collects them.
+STATIC_ROOT = None
+WHITENOISE_USE_FINDERS = True

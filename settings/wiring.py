@@ -38,6 +38,7 @@ CONSUMERS = {
     },
     "notifications": {
         "order.created.v1": "notifications.handlers.order_created",
+        "order.expired.v1": "notifications.handlers.order_expired",
         "payment.success.v1": "notifications.handlers.payment_succeeded",
         "payment.failed.v1": "notifications.handlers.payment_failed",
     },

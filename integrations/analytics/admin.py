@@ -8,7 +8,7 @@ from integrations.analytics.models import DailyCount
 
 
 @admin.register(DailyCount)
-class DailyCountAdmin(ModelAdmin):  # type: ignore[misc]  unfold is untyped
+class DailyCountAdmin(ModelAdmin):
     """How often each action happened, by day."""
 
     list_display: ClassVar = ["day", "name", "count", "amount", "currency"]

@@ -20,5 +20,5 @@ def serve_metrics() -> None:
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in environ:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  the library is untyped here
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
     start_http_server(settings.METRICS_PORT, addr=settings.METRICS_ADDRESS, registry=registry)

@@ -52,8 +52,8 @@ def test_no_foreign_key_crosses_contexts() -> None:
         if model._meta.app_label in OUR_LABELS
         for field in model._meta.get_fields()
         if isinstance(field, ForeignKey)
-        and field.related_model._meta.app_label != model._meta.app_label  # type: ignore[union-attr]  a real model
-        and field.related_model._meta.app_label in OUR_LABELS  # type: ignore[union-attr]  a real model
+        and field.related_model._meta.app_label != model._meta.app_label
+        and field.related_model._meta.app_label in OUR_LABELS
     ]
 
     assert crossing == []

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -65,13 +66,14 @@ class AdminOnlySessions:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         chain: Callable[[HttpRequest], HttpResponseBase] = get_response
-        for layer in (
+        layers: tuple[Callable[[Callable[[HttpRequest], HttpResponseBase]], Callable[[HttpRequest], Any]], ...] = (
             XFrameOptionsMiddleware,
             MessageMiddleware,
             AuthenticationMiddleware,
             LocaleMiddleware,
             SessionMiddleware,
-        ):
+        )
+        for layer in layers:
             chain = layer(chain)
         self.admin_chain = chain
 

@@ -64,7 +64,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     registry = OWN_PROCESS
     if "PROMETHEUS_MULTIPROC_DIR" in environ:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  the library is untyped here
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

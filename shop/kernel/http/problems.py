@@ -125,7 +125,7 @@ def _for_api_exception(error: exceptions.APIException) -> HttpResponse:
     if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         headers["WWW-Authenticate"] = getattr(error, "auth_header", "") or 'Bearer realm="shop"'
     if isinstance(error, exceptions.Throttled):
-        headers["Retry-After"] = str(max(1, int(error.wait or 1)))
+        headers["Retry-After"] = str(max(1, int(getattr(error, "wait", None) or 1)))
     code = str(error.default_code)
     detail = error.detail if isinstance(error.detail, str) else error.default_detail
     return problem(error.status_code, code=_CODES.get(code, code), detail=str(detail), headers=headers)

@@ -16,7 +16,7 @@ from shop.kernel.errors import Unauthorized
 class ShopView(APIView):
     """A frontend call: a JWT, judged by its signature alone."""
 
-    authentication_classes: ClassVar = [StatelessJWT]
+    authentication_classes = [StatelessJWT]
 
     @property
     def caller(self) -> Caller:
@@ -30,20 +30,20 @@ class ShopView(APIView):
 class CheckedView(ShopView):
     """A call about money or by staff: the token's user is looked up, so a revoked one is out at once."""
 
-    authentication_classes: ClassVar = [CheckedJWT]
+    authentication_classes = [CheckedJWT]
 
 
 class OpenView(APIView):
     """A call anybody may make."""
 
-    authentication_classes: ClassVar = []
-    permission_classes: ClassVar[list[type[BasePermission]]] = []
+    authentication_classes = []
+    permission_classes = []
 
 
 class InternalView(APIView):
     """A call by another system of the house, with an API key that has `scope`."""
 
-    authentication_classes: ClassVar = [ApiKeyAuthentication]
+    authentication_classes = [ApiKeyAuthentication]
     scope: ClassVar[str]
 
     def get_permissions(self) -> list[BasePermission]:
