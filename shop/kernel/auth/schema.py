@@ -13,11 +13,26 @@ class BearerToken(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
     target_class = "shop.kernel.auth.authentication.StatelessJWT"
     name = "access_token"
-    match_subclasses = True
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002  its signature
         """Return the security scheme."""
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+class CheckedBearerToken(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # as above
+    """The same token, where the account behind it is looked up."""
+
+    target_class = "shop.kernel.auth.authentication.CheckedJWT"
+    name = "checked_access_token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:  # noqa: ARG002  its signature
+        """Return the security scheme."""
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The same access token; a closed account or a new password ends it at once.",
+        }
 
 
 class ApiKeyHeader(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's hook has no types

@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from shop.kernel.auth import serializers
+from shop.kernel.auth import queries, serializers
 from shop.kernel.auth.models import RefreshFamily, User
 from shop.kernel.http.throttling import GuestThrottle, RegisterThrottle, TokenThrottle
 
@@ -59,6 +59,7 @@ def test_an_address_is_taken_however_it_is_written(client: Client) -> None:
         ({"email": "sam\x00@example.com"}, "/email", "control"),
         ({"email": "s" * 250 + "@example.com"}, "/email", "max_length"),
         ({"email": "sam@" + "ü" * 60 + ".com"}, "/email", "invalid"),
+        ({"email": "s" * 40 + "@" + ".".join(["ü" * 40] * 5) + ".com"}, "/email", "invalid"),
         ({"email": 17}, "/email", "invalid"),
         ({"password": None}, "/password", "null"),
         ({"password": ""}, "/password", "blank"),
@@ -216,6 +217,13 @@ def test_another_device_stays_logged_in(client: Client) -> None:
 
 def test_nobody_is_nobody(client: Client) -> None:
     assert client.get("/auth/me").json()["code"] == "not_authenticated"
+
+
+def test_an_account_that_goes_meanwhile_is_nobody(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = post(client, "/auth/guest").json()["access"]
+    monkeypatch.setattr(queries, "user", lambda **_: None)
+
+    assert me(client, access).json()["code"] == "token_not_valid"
 
 
 def test_answers_with_tokens_are_not_kept_for_repeats(client: Client) -> None:

@@ -1,10 +1,12 @@
 """Claims, leases and forgetting."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from shop.kernel.idempotency import services
 from shop.kernel.idempotency.errors import IdempotencyKeyReused, RequestInFlight
@@ -73,6 +75,19 @@ def test_a_freed_key_is_free(request_: Request, now: datetime) -> None:
     services.give_back(claim=claimed(request_, now=now))
 
     assert isinstance(services.claim(request=request_, now=now), Claim)
+
+
+def test_a_key_freed_between_two_looks_is_asked_for_again(request_: Request, now: datetime) -> None:
+    claimed(request_, now=now)
+
+    def freed_after_the_first(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        outcome = execute(sql, *rest)
+        if sql.lstrip().startswith("INSERT"):
+            Key.objects.all().delete()
+        return outcome
+
+    with connection.execute_wrapper(freed_after_the_first), pytest.raises(RequestInFlight):
+        services.claim(request=request_, now=now)
 
 
 def test_the_database_keeps_no_done_row_without_an_answer(request_: Request, now: datetime) -> None:
