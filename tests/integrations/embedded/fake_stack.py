@@ -1,6 +1,7 @@
-"""A supervisor with a small table of its own: ``python fake_stack.py STATE_DIR WEB_PORT``.
+"""A supervisor with a small table of its own: ``python -m tests.integrations.embedded.fake_stack STATE_DIR WEB_PORT``.
 
 Web and worker are the real servers, Granian and Celery with their forked workers, around applications of a few lines.
+With 0 for the port there are only three scripts, which write down when they are asked to stop.
 """
 
 import sys
@@ -41,12 +42,15 @@ def application(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes
     return [b"ok"]
 
 
-def table(*, state_dir: Path, web_port: int) -> list[Process]:
-    """Return a web server, a plain process that stops second, and a worker that stops last."""
-    script = state_dir / "plain.py"
-    script.write_text(PLAIN)
+def scripts(*, state_dir: Path) -> list[Process]:
+    """Return three scripts, in an order that is not the one in which they stop."""
+    return [_script("last", state_dir, stop_step=3), _script("first", state_dir, stop_step=1), _plain(state_dir)]
+
+
+def servers(*, state_dir: Path, web_port: int) -> list[Process]:
+    """Return a web server with two workers, a script that uses the broker, and a Celery worker with two processes."""
     module = "tests.integrations.embedded.fake_stack"
-    ready = state_dir / "ready"
+    worker_log = state_dir / "logs" / "worker.log"
     return [
         Process(
             name="web",
@@ -60,28 +64,36 @@ def table(*, state_dir: Path, web_port: int) -> list[Process]:
             stop_seconds=10,
             uses_broker=False,
         ),
-        Process(
-            name="plain",
-            command=(str(script), "plain"),
-            environment={"SHOP_READY_FILE": str(ready / "plain")},
-            is_ready=(ready / "plain").exists,
-            stop_step=2,
-            stop_seconds=10,
-        ),
+        _plain(state_dir),
         Process(
             name="worker",
             command=("celery", "-A", module, "worker", "--concurrency", "2", "--loglevel", "INFO"),
             # Celery would set Django up where this variable names settings; this worker has nothing to do with them.
-            environment={
-                "PROMETHEUS_MULTIPROC_DIR": str(state_dir / "metrics" / "worker"),
-                "DJANGO_SETTINGS_MODULE": "",
-            },
-            is_ready=lambda: b"ready." in (state_dir / "logs" / "worker.log").read_bytes(),
+            environment={"DJANGO_SETTINGS_MODULE": ""},
+            is_ready=lambda: b"ready." in worker_log.read_bytes(),
             stop_step=3,
             stop_seconds=10,
             uses_broker=False,
         ),
     ]
+
+
+def _plain(state_dir: Path) -> Process:
+    return _script("plain", state_dir, stop_step=2)
+
+
+def _script(name: str, state_dir: Path, *, stop_step: int) -> Process:
+    script = state_dir / "plain.py"
+    script.write_text(PLAIN)
+    ready = state_dir / "ready" / name
+    return Process(
+        name=name,
+        command=(str(script), name),
+        environment={"SHOP_READY_FILE": str(ready)},
+        is_ready=ready.exists,
+        stop_step=stop_step,
+        stop_seconds=10,
+    )
 
 
 def main(*, state_dir: Path, web_port: int) -> None:
@@ -98,7 +110,9 @@ def main(*, state_dir: Path, web_port: int) -> None:
         )
         try:
             supervisor.start_services()
-            supervisor.start(table=table(state_dir=folder, web_port=web_port))
+            supervisor.start(
+                table=servers(state_dir=folder, web_port=web_port) if web_port else scripts(state_dir=folder)
+            )
             supervisor.terminal.say("all up")
             supervisor.watch()
         except KeyboardInterrupt:

@@ -19,12 +19,11 @@ Wait = Callable[..., None]
 class Stack:
     """A running ``fake_stack`` and what it has printed so far."""
 
-    def __init__(self, state_dir: Path) -> None:
-        self.state_dir = state_dir
+    def __init__(self, state_dir: Path, *, web_port: int) -> None:
         self._output = state_dir / "output"
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.integrations.embedded.fake_stack", str(state_dir), str(ports.any_free())],
+                [sys.executable, "-m", "tests.integrations.embedded.fake_stack", str(state_dir), str(web_port)],
                 cwd=PROJECT_ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -44,53 +43,64 @@ class Stack:
 
 
 @pytest.fixture
-def stack(state_dir: Path, wait_for: Wait, processes_of: Processes) -> Iterator[Stack]:
-    running = Stack(state_dir)
-    try:
-        wait_for(lambda: running.says("all up"), what="the stack is up")
-        yield running
-    finally:
-        running.end()
-        wait_for(lambda: not processes_of(state_dir), what="everything ended")
+def start(state_dir: Path, wait_for: Wait, processes_of: Processes) -> Iterator[Callable[..., Stack]]:
+    running = []
+
+    def started(*, web_port: int) -> Stack:
+        stack = Stack(state_dir, web_port=web_port)
+        running.append(stack)
+        wait_for(lambda: stack.says("all up"), what="the stack is up")
+        return stack
+
+    yield started
+    for stack in running:
+        stack.end()
+    wait_for(lambda: not processes_of(state_dir), what="everything ended")
 
 
-def _pid(processes: dict[int, str], *words: str) -> int:
-    return min(pid for pid, command in processes.items() if all(word in command for word in words))
+def _pid(processes: dict[int, str], word: str) -> int:
+    return min(pid for pid, command in processes.items() if word in command)
 
 
-def test_kill_9_of_the_supervisor_leaves_nothing_behind(stack: Stack, wait_for: Wait, processes_of: Processes) -> None:
-    before = processes_of(stack.state_dir)
-    commands = list(before.values())
-    assert sum("granian" in command for command in commands) == 3
-    assert sum("celery" in command for command in commands) == 3
-    assert sum(command.startswith("postgres:") for command in commands) >= 4
-
-    stack.end()
-
-    wait_for(lambda: not survivors(before), what="nothing is left of the stack")
+def _count(processes: dict[int, str], word: str) -> int:
+    return sum(word in command for command in processes.values())
 
 
-def test_crashes_are_mended_and_the_stop_is_in_order(stack: Stack, wait_for: Wait, processes_of: Processes) -> None:
-    before = processes_of(stack.state_dir)
+def test_crashes_are_mended_and_kill_9_of_the_supervisor_leaves_nothing_behind(
+    start: Callable[..., Stack], state_dir: Path, wait_for: Wait, processes_of: Processes
+) -> None:
+    stack = start(web_port=ports.any_free())
+    first = processes_of(state_dir)
 
-    os.kill(_pid(before, "celery"), signal.SIGKILL)
+    os.kill(_pid(first, "celery"), signal.SIGKILL)
     wait_for(lambda: stack.says("worker ended with status -9; starting it again in 0.5 s"), what="the crash is said")
-    wait_for(lambda: sum("celery" in c for c in processes_of(stack.state_dir).values()) == 3, what="the worker is back")
-    assert survivors(pid for pid, command in before.items() if "celery" in command) == []
+    wait_for(lambda: _count(processes_of(state_dir), "celery") == 3, what="the worker and its processes are back")
+    assert survivors(pid for pid, command in first.items() if "celery" in command) == []
 
-    os.kill(_pid(before, "integrations.embedded.kafka"), signal.SIGKILL)
+    os.kill(_pid(first, "integrations.embedded.kafka"), signal.SIGKILL)
     wait_for(lambda: stack.says("| plain speaks to 127.0.0.1:", times=2), what="the broker's users moved")
     addresses = {line.rsplit(" ", 1)[1] for line in stack.lines if "speaks to" in line}
     assert len(addresses) == 2
 
-    stack.process.send_signal(signal.SIGTERM)
-    assert stack.process.wait(timeout=30) == 0
+    last = processes_of(state_dir)
+    assert _count(last, "granian") == 3
+    assert _count(last, "postgres:") >= 4
+    stack.end()
+    wait_for(lambda: not survivors(last), what="nothing is left of the stack")
 
-    assert not processes_of(stack.state_dir)
-    assert (stack.state_dir / "order").read_text() == "plain\n" * 2
-    web, worker = ((stack.state_dir / "logs" / f"{name}.log").stat().st_mtime_ns for name in ("web", "worker"))
-    plain = (stack.state_dir / "order").stat().st_mtime_ns
-    assert web < plain < worker
+
+def test_a_stop_is_in_order(
+    start: Callable[..., Stack], state_dir: Path, processes_of: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS"):
+        monkeypatch.setenv(variable, "given")
+    stack = start(web_port=0)
+
+    stack.process.send_signal(signal.SIGTERM)
+
+    assert stack.process.wait(timeout=30) == 0
+    assert not processes_of(state_dir)
+    assert (state_dir / "order").read_text().split() == ["first", "plain", "last"]
 
 
 def test_pauses_grow_with_each_crash_and_start_over_after_a_healthy_time() -> None:
