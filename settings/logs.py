@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import structlog
+import structlog.tracebacks
 from structlog.typing import EventDict, WrappedLogger
 
 _SECRET_NAMES = re.compile(r"(?i)(authorization|password|secret|token|api[_-]?key|card|cvc|signature|cookie)")
@@ -30,11 +31,10 @@ _SHARED: list[Any] = [
 
 def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
     """Return the configuration for `logging`; lines of libraries take the same form as ours."""
-    ending: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-        if as_json
-        else [structlog.dev.ConsoleRenderer(colors=False)]
-    )
+    # Local variables may hold a card holder's address or a key: a traceback names lines, never values.
+    traceback = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    ending: list[Any] = [traceback, structlog.processors.JSONRenderer()] if as_json else [plain]
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -52,6 +52,7 @@ def configuration(*, as_json: bool, level: str) -> dict[str, Any]:
             "django.request": {"level": "CRITICAL"},
             "django.server": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
         },
     }

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import structlog
@@ -272,7 +273,7 @@ def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
 
     A broker without topic administration (the embedded one) creates a topic when it is asked about it.
     """
-    admin = AdminClient(_options())
+    admin = AdminClient(_options(), logger=_library_log)
     known = admin.list_topics(timeout=_METADATA_SECONDS).topics
     outcome = {topic: "there" for topic in topics if topic in known}
     wanted = [
@@ -298,7 +299,22 @@ def _touch(admin: AdminClient, topic: str, *, refusal: KafkaError) -> str:
     return "created" if described.error is None else f"{described.error}"
 
 
+@cache
+def _asker() -> AdminClient:
+    """Keep one connection a process for the question below: probes ask it every few seconds."""
+    return AdminClient(_options(), logger=_library_log)
+
+
+def kafka_reason() -> str | None:
+    """Return why Kafka cannot be used, or None."""
+    try:
+        _asker().list_topics(timeout=2)
+    except KafkaException as error:
+        return str(error.args[0].str())
+    return None
+
+
 def partition_counts() -> dict[str, int]:
     """Return how many partitions each of the broker's topics has."""
-    topics = AdminClient(_options()).list_topics(timeout=_METADATA_SECONDS).topics
+    topics = AdminClient(_options(), logger=_library_log).list_topics(timeout=_METADATA_SECONDS).topics
     return {name: len(described.partitions) for name, described in topics.items()}
