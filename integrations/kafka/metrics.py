@@ -1,7 +1,6 @@
-"""What relay and consumers count; one port a process shows it."""
+"""What relay and consumers count."""
 
-from django.conf import settings
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -24,9 +23,3 @@ consumed = Counter(
 handle_seconds = Histogram("shop_consumer_batch_seconds", "One batch, commit included.", ["group"], buckets=_SECONDS)
 consumer_lag = Gauge("shop_consumer_lag", "Events on the broker this group has not received yet.", ["group"])
 parked_waiting = Gauge("shop_consumer_parked", "Parked events by state: waiting, dead.", ["group", "state"])
-
-
-def serve() -> None:
-    """Show this process's metrics on METRICS_PORT, if one is set."""
-    if settings.METRICS_PORT:
-        start_http_server(settings.METRICS_PORT, addr="127.0.0.1")

@@ -5,12 +5,12 @@ from typing import Any
 import structlog
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from integrations.kafka import metrics
 from integrations.kafka.consumer import GroupConsumer
 from integrations.kafka.errors import NoHandler
 from integrations.kafka.groups import group, group_names
-from integrations.kafka.processes import announce_ready, on_stop
+from integrations.kafka.stopping import on_stop
 from integrations.kafka.topics import ensure_topics
+from shop.kernel.processes import announce_ready, serve_metrics
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, group: str | None = None, **_options: Any) -> None:
         """Run one thread a group; when one of them crashes, the process ends and says so by its status."""
-        metrics.serve()
+        serve_metrics()
         ensure_topics()
         stop = threading.Event()
         on_stop(stop.set)

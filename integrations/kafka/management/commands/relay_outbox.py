@@ -4,10 +4,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from integrations.kafka import metrics
-from integrations.kafka.processes import announce_ready, on_stop
 from integrations.kafka.relay import Relay
 from integrations.kafka.republish import republish_unheard
+from integrations.kafka.stopping import on_stop
+from shop.kernel.processes import announce_ready, serve_metrics
 
 
 class Command(BaseCommand):
@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run the relay in this process's only thread that works."""
-        metrics.serve()
+        serve_metrics()
         if settings.KAFKA_REPUBLISH_AT_BOOT_SECONDS:
             republish_unheard(seconds=settings.KAFKA_REPUBLISH_AT_BOOT_SECONDS)
         relay = Relay()

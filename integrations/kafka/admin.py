@@ -1,0 +1,217 @@
+"""Events for support staff: the log, the queue, what is parked or dead, and who replayed what. Nothing is edited."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.formats import date_format
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.paginator import InfinitePaginator
+
+from integrations.kafka import parking
+from integrations.kafka.groups import group_names, listeners
+from integrations.kafka.models import Inbox, Parked, Relay, Replay
+from shop.kernel.clock import utc_now
+from shop.kernel.ids import as_uuid
+from shop.kernel.outbox import log as event_log
+from shop.kernel.outbox import queue
+from shop.kernel.outbox.models import LoggedEvent, PendingEvent
+from shop.kernel.panels import Link, Panel, Row
+
+_INSTANT = "Y-m-d H:i:s"
+
+
+class _ReadOnly(ModelAdmin):
+    """A page that shows; the rows are history, or belong to running processes."""
+
+    # Sorting by another column, or counting all rows, would cost more with every event ever told.
+    sortable_by: ClassVar[list[str]] = []
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nothing is added by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nothing is edited by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nothing is thrown away."""
+        return False
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        """Acting needs the permission to change such rows, though no field can be edited."""
+        allowed: bool = request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+        return allowed
+
+
+@admin.register(LoggedEvent)
+class LoggedEventAdmin(_ReadOnly):
+    """The immutable log."""
+
+    list_display: ClassVar = ["occurred_at", "type", "key", "sequence", "id"]
+    list_filter: ClassVar = ["topic"]
+    search_fields: ClassVar = ["id", "key"]
+    search_help_text = "An event's id, or the id of an order or a shopper"
+    ordering: ClassVar = ["-id"]
+    fields: ClassVar = [
+        "id", "type", "topic", "aggregate", "key", "sequence", "occurred_at", "payload", "headers", "deliveries",
+    ]  # fmt: skip
+    readonly_fields: ClassVar = fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[LoggedEvent], search_term: str
+    ) -> tuple[QuerySet[LoggedEvent], bool]:
+        """Find by whole ids only: both are indexed, and the log is long."""
+        return _found_by_id(queryset, search_term, "id", "key"), False
+
+    @display(description="Deliveries")
+    def deliveries(self, event: LoggedEvent) -> str:
+        """Show what each listening consumer has done with the event."""
+        return _deliveries([event.id], types={event.id: event.type})[event.id]
+
+
+@admin.register(PendingEvent)
+class PendingEventAdmin(_ReadOnly):
+    """What Kafka has not acknowledged."""
+
+    list_display: ClassVar = ["position", "event_id", "key", "shard", "state", "attempts", "last_error"]
+    list_filter: ClassVar = ["state"]
+    ordering: ClassVar = ["position"]
+    actions: ClassVar = ["retry"]
+
+    @action(description="Send again what Kafka refused", permissions=["act"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[PendingEvent]) -> None:
+        """Put the refused ones among the chosen back in the queue, at their old places."""
+        count = queue.retry_refused(positions=list(queryset.values_list("position", flat=True)))
+        self.message_user(request, f"{count} events are tried again.", messages.SUCCESS)
+
+
+@admin.register(Parked)
+class ParkedAdmin(_ReadOnly):
+    """Events that consumers could not handle."""
+
+    list_display: ClassVar = [
+        "parked_at", "consumer", "type", "key", "show_state", "attempts", "next_attempt_at", "reason",
+    ]  # fmt: skip
+    list_filter: ClassVar = ["state", "consumer", "type"]
+    search_fields: ClassVar = ["event_id", "key"]
+    ordering: ClassVar = ["-id"]
+    fields: ClassVar = [
+        "consumer", "event_id", "type", "key", "topic", "state", "attempts", "next_attempt_at", "parked_at",
+        "last_error", "content", "headers",
+    ]  # fmt: skip
+    readonly_fields: ClassVar = fields
+    actions: ClassVar = ["redrive"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Parked], search_term: str
+    ) -> tuple[QuerySet[Parked], bool]:
+        """Find by whole ids."""
+        return _found_by_id(queryset, search_term, "event_id", "key"), False
+
+    @display(description="State", ordering="state", label={"dead": "danger", "waiting": "warning"})
+    def show_state(self, parked: Parked) -> str:
+        """Show the state in its colour."""
+        return parked.state
+
+    @display(description="Reason")
+    def reason(self, parked: Parked) -> str:
+        """Show the last line of the error, or whom it waits for."""
+        return parked.last_error.strip().rpartition("\n")[2][:120] or "waits behind an earlier event of its key"
+
+    @display(description="Content")
+    def content(self, parked: Parked) -> str:
+        """Show the data as it came, readable or not."""
+        return bytes(parked.value).decode(errors="backslashreplace")
+
+    @action(description="Redrive: give dead letters new attempts", permissions=["act"])
+    def redrive(self, request: HttpRequest, queryset: QuerySet[Parked]) -> None:
+        """Revive the dead ones among the chosen; the clock tries them within seconds."""
+        count = parking.revive(parked_ids=list(queryset.values_list("id", flat=True)), now=utc_now())
+        self.message_user(request, f"{count} dead letters are tried again within seconds.", messages.SUCCESS)
+
+
+@admin.register(Replay)
+class ReplayAdmin(_ReadOnly):
+    """Who sent what again."""
+
+    list_display: ClassVar = ["started_at", "who", "reason", "consumers", "expected", "delivered", "parked", "outcome"]
+    ordering: ClassVar = ["-id"]
+
+
+@admin.register(Relay)
+class RelayAdmin(_ReadOnly):
+    """The relays that are alive."""
+
+    list_display: ClassVar = ["host", "pid", "started_at", "expires_at", "token"]
+    ordering: ClassVar = ["started_at"]
+
+
+def events_panel(*, order_id: UUID) -> Panel:
+    """Describe the events of an order: what was told, whether Kafka has it, and what each consumer did with it."""
+    events = event_log.of_key(order_id)
+    ids = [event.id for event in events]
+    queued = set(PendingEvent.objects.filter(event_id__in=ids).values_list("event_id", flat=True))
+    deliveries = _deliveries(ids, types={event.id: event.type for event in events})
+    rows = tuple(
+        Row(
+            cells=(
+                date_format(event.occurred_at, _INSTANT),
+                Link(text=event.type, url=reverse("admin:outbox_loggedevent_change", args=[event.id])),
+                str(event.sequence),
+                "queued" if event.id in queued else "sent",
+                deliveries[event.id],
+            )
+        )
+        for event in events
+    )
+    return Panel(title="Events", columns=("Told", "Event", "No.", "Kafka", "Consumers"), rows=rows)
+
+
+def _deliveries(event_ids: Iterable[UUID], *, types: dict[UUID, str]) -> dict[UUID, str]:
+    """Return for each event a line such as `orders: handled, notifications: dead`."""
+    ids = list(event_ids)
+    handled = set(
+        Inbox.objects.filter(consumer__in=group_names(), event_id__in=ids).values_list("consumer", "event_id")
+    )
+    parked: dict[tuple[str, UUID], str] = {
+        (consumer, event_id): state
+        for consumer, event_id, state in Parked.objects.filter(
+            consumer__in=group_names(), event_id__in=ids
+        ).values_list("consumer", "event_id", "state")
+    }
+
+    def state(consumer: str, event_id: UUID) -> str:
+        if (consumer, event_id) in handled:
+            return "handled"
+        return parked.get((consumer, event_id), "not yet")
+
+    return {
+        event_id: ", ".join(
+            f"{consumer}: {state(consumer, event_id)}"
+            for consumer, type_name in listeners()
+            if type_name == types[event_id]
+        )
+        for event_id in ids
+    }
+
+
+def _found_by_id(queryset: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]:
+    if not text:
+        return queryset
+    wanted = as_uuid(text.strip())
+    if wanted is None:
+        return queryset.none()
+    found = queryset.none()
+    for field in fields:
+        found = found | queryset.filter(**{field: wanted})
+    return found
