@@ -8,16 +8,12 @@ from shop.kernel.errors import Conflict, Invalid, NotFound, Unavailable
 class PaymentNotFound(NotFound):
     """There is no such payment, or it is somebody else's."""
 
-    code = "payment_not_found"
-
     def __init__(self, *, payment_id: UUID | str) -> None:
         super().__init__("There is no such payment.", payment_id=str(payment_id))
 
 
 class OrderNotFound(NotFound):
     """There is no such order, or it is somebody else's."""
-
-    code = "order_not_found"
 
     def __init__(self, *, order_id: UUID | str) -> None:
         super().__init__("There is no such order.", order_id=str(order_id))
@@ -58,8 +54,6 @@ class UnknownGateway(Invalid):
 
 class CallbackForNobody(NotFound):
     """A callback was sent to the path of a gateway the shop does not work with."""
-
-    code = "not_found"
 
     def __init__(self) -> None:
         super().__init__("There is nothing at this path.")

@@ -135,7 +135,7 @@ def lock_attempt(*, attempt_id: UUID, order_id: UUID) -> AttemptRow | None:
 
 def orders_by_gateway_reference(*, text: str) -> list[UUID]:
     """Return the orders whose payments the gateway knows by this reference or session, or we by this id."""
-    known = Q(reference=text) | Q(gateway__in=list(settings.GATEWAYS), session_id=text)
+    known = Q(reference=text) | (Q(gateway__in=list(settings.GATEWAYS), session_id=text) & ~Q(session_id=""))
     if payment_id := as_uuid(text):
         known |= Q(id=payment_id)
     return list(Attempt.objects.filter(known).order_by().values_list("payable_id", flat=True).distinct())

@@ -129,7 +129,7 @@ class FakeGateway:
     def _told(self, session_id: str) -> GatewaySession:
         if session_id not in self.sessions:
             raise GatewayRefused("not_found", "There is no such session.")
-        return replace(self.sessions[session_id], **self.lies)  # type: ignore[arg-type]  a test's own choice of fields
+        return replace(self.sessions[session_id], **self.lies)  # type: ignore[arg-type]  # a test's own choice of fields
 
     def _answering(self, call: str) -> "_Call":
         return _Call(self, call)

@@ -93,7 +93,7 @@ def test_many_callbacks_about_one_payment_at_once_move_it_once(
     callbacks = [received(session_id, now, event_id=f"evt_{number}") for number in range(12)]
 
     results = at_once(
-        *[lambda one=one: services.process_callback(callback_id=one, now=now) for one in callbacks]  # type: ignore[misc]  the loop's own value
+        *[lambda one=one: services.process_callback(callback_id=one, now=now) for one in callbacks]  # type: ignore[misc]  # the loop's own value
     )
 
     assert results == [Processing.APPLIED] * 12
@@ -109,7 +109,7 @@ def test_callback_poll_reader_and_staff_at_once_move_it_once(
     sources = [Source.CALLBACK, Source.POLL, Source.READER, Source.STAFF]
 
     results = at_once(
-        *[lambda by=by: services.settle(attempt_id=payment.payment_id, source=by, now=now) for by in sources]  # type: ignore[misc]  the loop's own value
+        *[lambda by=by: services.settle(attempt_id=payment.payment_id, source=by, now=now) for by in sources]  # type: ignore[misc]  # the loop's own value
     )
 
     settled = [result for result in results if isinstance(result, Settlement)]
