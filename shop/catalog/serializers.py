@@ -28,7 +28,8 @@ class PriceQuery(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Fill in the shop's own currency."""
-        return {"currency": settings.DEFAULT_CURRENCY} | super().to_internal_value(data)
+        asked: dict[str, Any] = super().to_internal_value(data)
+        return {"currency": settings.DEFAULT_CURRENCY, **asked}
 
 
 class ProductQuery(PriceQuery):

@@ -57,6 +57,10 @@ class StockAdmin(ReadOnlyAdmin):
     actions_list: ClassVar = ["check_that_stock_adds_up"]
     actions_detail: ClassVar = ["set_on_hand"]
 
+    def has_count_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Tell who may count the shelf: those with Django's permission to change stock."""
+        return request.user.has_perm("inventory.change_stock")
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Stock]:
         """Bring along what can be bought, to be sorted by."""
         stock: QuerySet[Stock] = super().get_queryset(request)
@@ -69,7 +73,7 @@ class StockAdmin(ReadOnlyAdmin):
 
     @action(
         description="Set units on hand",
-        permissions=["change"],
+        permissions=["count"],
         url_path="set-on-hand",
         icon="inventory",
         dialog={
