@@ -15,7 +15,7 @@ class Traces:
     def mails(self, order_number: str, *, at_least: int) -> list[str] | None:
         """Return the subjects of the mails about an order, oldest first; None while there are fewer."""
         found = []
-        for path in sorted(self._mails.glob("*.log"), key=lambda path: path.stat().st_mtime):
+        for path in sorted(self._mails.glob("*.eml"), key=lambda path: path.stat().st_mtime):
             mail = message_from_bytes(path.read_bytes(), policy=policy.default)
             text = mail.get_body(preferencelist=("plain",))
             if text is not None and order_number in text.get_content():
