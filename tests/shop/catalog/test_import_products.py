@@ -5,7 +5,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from shop.catalog.models import Article, Price
+from shop.inventory.dto import Wanted
 from shop.inventory.queries import available
+from shop.inventory.services import reserve
+from shop.kernel.clock import utc_now
+from shop.kernel.ids import new_id
+from shop.kernel.transactions import open_unit_of_work
 
 pytestmark = pytest.mark.django_db
 DATA = Path(__file__).parent / "data"
@@ -96,14 +101,19 @@ def test_markets_are_read(tmp_path: Path) -> None:
     assert dict(Price.objects.values_list("currency", "amount")) == {"EUR": 1000, "JPY": 1300}
 
 
-def test_with_stock_says_what_it_could_not_set(tmp_path: Path) -> None:
+def test_with_stock_sets_what_it_can_and_says_what_it_could_not(tmp_path: Path) -> None:
     file = tmp_path / "stock.csv"
     header = "Handle,Title,Variant SKU,Variant Price,Variant Inventory Qty\n"
-    file.write_text(header + "a,A,A,10,5\n")
+    file.write_text(header + "a,A,A,10,5\nb,B,B,10,5\n")
     run(file)
-    file.write_text(header + "a,A,A,10,7\n")
+    with open_unit_of_work():
+        reserve(reservation_id=new_id(), lines=[Wanted("B", 3)], expires_at=utc_now())
+    file.write_text(header + "a,A,A,10,7\nb,B,B,10,2\n")
 
     report = run(file, "--with-stock")
 
-    assert report == "1 products; articles: 0 new, 0 changed, 1 unchanged; stock set for 1.\n"
-    assert available(skus=["A"]) == {"A": 7}
+    assert report.splitlines() == [
+        "2 products; articles: 0 new, 0 changed, 2 unchanged; stock set for 1.",
+        "The stock of B stays as it is: shoppers hold more than the file says there are.",
+    ]
+    assert available(skus=["A", "B"]) == {"A": 7, "B": 2}

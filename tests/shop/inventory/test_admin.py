@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -48,6 +49,21 @@ def test_units_are_counted_through_the_service(support: Client) -> None:
     assert answer["HX-Redirect"] == "/admin/inventory/stock/MUG/change/"
     assert stock_of("MUG") == (9, 2)
     assert LogEntry.objects.get().change_message == "On hand set to 9."
+
+
+def test_the_dialog_carries_its_own_guard_against_forgery() -> None:
+    stocked(MUG=5)
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(User.objects.create_superuser("support@example.com", "secret"))
+    form = {"on_hand": "9", "_form_submitted": "True"}
+
+    dialog = browser.get(SET).content.decode()
+    forged = browser.post(SET, form)
+    [token] = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', dialog)
+    sent = browser.post(SET, {**form, "csrfmiddlewaretoken": token})
+
+    assert "Units on hand" in dialog
+    assert (forged.status_code, sent.status_code, stock_of("MUG")) == (403, 200, (9, 0))
 
 
 def test_counting_below_what_is_held_changes_nothing(support: Client) -> None:
