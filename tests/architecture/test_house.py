@@ -22,14 +22,13 @@ OUR_LABELS = {
 }
 ROOMS = {
     "services", "queries", "events", "errors", "dto", "states", "models", "serializers", "views", "urls",
-    "handlers", "tasks", "admin", "apps", "ports", "metrics", "migrations", "__init__",
+    "handlers", "tasks", "admin", "apps", "ports", "metrics", "migrations", "templates", "__init__",
 }  # fmt: skip
 # Rooms a single context has, each for a reason its README gives.
 OWN_ROOMS = {
     "shop/catalog": {"shopify", "management", "static", "seed"},
     "checkout": {"rates"},
-    "notifications": {"templates", "locale", "rendering"},
-    "orders": {"templates"},
+    "notifications": {"rendering"},
 }
 
 
