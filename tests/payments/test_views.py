@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
@@ -23,8 +24,6 @@ from tests.payments.factories import RETURN_URL, SIGNED, attempt_in, callback_bo
 from tests.payments.fakes import FakeGateway
 
 pytestmark = pytest.mark.django_db
-
-WEBHOOK = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in SIGNED.items()}
 
 
 @pytest.fixture
@@ -48,8 +47,8 @@ def body_for(order: OrderView, **other: object) -> dict[str, object]:
     return {"order_id": str(order.order_id), "return_url": RETURN_URL, **other}
 
 
-def call_back(body: bytes, path: str = "/payment-callback", **headers: str) -> Any:
-    return APIClient().generic("POST", path, body, content_type="application/json", **(headers or WEBHOOK))
+def call_back(body: bytes, path: str = "/payment-callback", *, kind: str = "application/json", **headers: str) -> Any:
+    return Client().post(path, body, content_type=kind, headers={**SIGNED, **headers})
 
 
 # --- starting ---
@@ -215,7 +214,7 @@ def test_a_payment_that_is_not_there_is_not_found(payment_id: str, shopping: API
 def test_the_payments_of_an_order_are_paged_newest_first(
     shopping: APIClient, shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
 ) -> None:
-    ids = []
+    ids: list[str] = []
     for _ in range(3):
         ids.insert(0, str(started(shopper, order, now).payment.payment_id))
         shopping.post(f"/payments/{ids[0]}/cancel")
@@ -295,14 +294,14 @@ def test_a_callback_is_received_and_received_again(path: str) -> None:
 def test_the_body_is_kept_byte_by_byte_whatever_it_claims_to_be(content_type: str) -> None:
     body = callback_body("sess_1") + b"  \n"
 
-    answer = APIClient().generic("POST", "/payment-callback", body, content_type=content_type, **WEBHOOK)
+    answer = call_back(body, kind=content_type)
 
     assert answer.status_code == 200
     assert bytes(Callback.objects.get().body) == body
 
 
 def test_an_unverified_callback_gets_one_answer() -> None:
-    answer = call_back(callback_body("sess_1"), HTTP_WEBHOOK_SIGNATURE="forged")
+    answer = call_back(callback_body("sess_1"), **{"webhook-signature": "forged"})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_callback")
     assert answer.json()["detail"] == "This is not a valid callback."
@@ -327,7 +326,7 @@ def test_a_gateway_nobody_works_with_has_no_path() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_callbacks_are_posted(method: str) -> None:
-    answer = APIClient().generic(method, "/payment-callback", b"", **WEBHOOK)
+    answer = Client().generic(method, "/payment-callback", headers=SIGNED)
 
     assert answer.status_code == 405
     assert not Callback.objects.exists()

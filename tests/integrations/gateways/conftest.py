@@ -1,0 +1,61 @@
+"""The sandbox's real process, and an ear that keeps its callbacks byte by byte."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import Settings
+
+from integrations.gateways.sandbox import SandboxGateway
+from tests.integrations.sandbox_gateway.harness import SECRET, WEBHOOK_SECRET, Gateway, Receiver
+
+
+class Ear(Receiver):
+    """Keeps what came in as it came in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[bytes, dict[str, str]]] = []
+
+    def take(self, *, path: str, body: bytes, headers: dict[str, str]) -> int:
+        """Keep the request, then do as any receiver."""
+        self.heard.append((body, {name.lower(): value for name, value in headers.items()}))
+        return super().take(path=path, body=body, headers=headers)
+
+
+@pytest.fixture(scope="session")
+def _ear() -> Iterator[Ear]:
+    ear = Ear()
+    yield ear
+    ear.close()
+
+
+@pytest.fixture(scope="session")
+def _process(tmp_path_factory: pytest.TempPathFactory, _ear: Ear) -> Iterator[Gateway]:
+    process = Gateway(folder=tmp_path_factory.mktemp("gateway"), callback_url=_ear.url)
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def ear(_ear: Ear) -> Ear:
+    """What the gateway's callbacks came in as."""
+    return _ear
+
+
+@pytest.fixture
+def process(_process: Gateway) -> Iterator[Gateway]:
+    """The gateway's process, without faults."""
+    _process.faults()
+    yield _process
+    _process.faults()
+
+
+@pytest.fixture
+def sandbox(process: Gateway, settings: Settings) -> SandboxGateway:
+    """The adapter, connected to the process."""
+    settings.SANDBOX_GATEWAY_URL = process.url
+    settings.SANDBOX_GATEWAY_SECRET = SECRET
+    settings.SANDBOX_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = 0.5
+    return SandboxGateway()

@@ -1,0 +1,135 @@
+"""How gateways are called, against a server that answers as a test has written down."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from pytest_django import Settings
+
+from integrations.gateways.http import Answer, Call, GatewayHttp
+from payments.ports import GatewayUnavailable
+from tests.integrations.sandbox_gateway.harness import free_port
+
+Reply = Callable[[BaseHTTPRequestHandler], None]
+
+
+def json_reply(status: int, body: bytes = b"{}") -> Reply:
+    def reply(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.send_header("content-length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    return reply
+
+
+def hang_up(request: BaseHTTPRequestHandler) -> None:
+    request.connection.shutdown(socket.SHUT_RDWR)
+    request.close_connection = True
+
+
+class Script:
+    """A server that gives one reply after the other, and remembers the keys it was asked under."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.keys: list[str | None] = []
+        self.enough = threading.Event()
+        script = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                script.keys.append(self.headers["idempotency-key"])
+                self.rfile.read(int(self.headers["content-length"] or 0))
+                script.replies.pop(0)(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def hang(self, _request: BaseHTTPRequestHandler) -> None:
+        self.enough.wait(10)
+
+    def close(self) -> None:
+        self.enough.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    script = Script()
+    yield script
+    script.close()
+
+
+@pytest.fixture
+def http(script: Script, settings: Settings) -> GatewayHttp:
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = 0.2
+    return GatewayHttp(url=script.url, secret="secret")
+
+
+POST = Call(method="POST", path="/v1/sessions", body={"amount": 1}, key="attempt-1")
+
+
+@pytest.mark.parametrize("status", [200, 201, 400, 404, 409, 422])
+def test_an_answer_is_an_answer(status: int, http: GatewayHttp, script: Script) -> None:
+    script.replies = [json_reply(status, b'{"id": 1}')]
+
+    assert http.send(POST) == Answer(status, {"id": 1})
+    assert script.keys == ["attempt-1"]
+
+
+@pytest.mark.parametrize(
+    "trouble", [json_reply(500), json_reply(503), json_reply(429), json_reply(200, b"<html>"), hang_up]
+)
+def test_trouble_is_repeated_twice_under_the_same_key(trouble: Reply, http: GatewayHttp, script: Script) -> None:
+    script.replies = [trouble, trouble, json_reply(201, b'{"id": 1}')]
+
+    assert http.send(POST) == Answer(201, {"id": 1})
+    assert script.keys == ["attempt-1"] * 3
+
+
+@pytest.mark.parametrize("trouble", [json_reply(500), hang_up])
+def test_more_trouble_is_a_gateway_that_is_down(trouble: Reply, http: GatewayHttp, script: Script) -> None:
+    script.replies = [trouble] * 4
+
+    with pytest.raises(GatewayUnavailable):
+        http.send(POST)
+
+    assert len(script.keys) == 3
+
+
+def test_an_answer_that_does_not_come_is_waited_for_once(http: GatewayHttp, script: Script) -> None:
+    script.replies = [script.hang, json_reply(200)]
+
+    with pytest.raises(GatewayUnavailable, match="no answer in time"):
+        http.send(POST)
+
+    assert len(script.keys) == 1
+
+
+def test_a_redirect_is_not_followed(http: GatewayHttp, script: Script) -> None:
+    def elsewhere(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(302)
+        request.send_header("location", "http://127.0.0.1:1/steal")
+        request.send_header("content-length", "2")
+        request.end_headers()
+        request.wfile.write(b"{}")
+
+    script.replies = [elsewhere]
+
+    assert http.send(POST).status == 302
+
+
+def test_nobody_listening_is_a_gateway_that_is_down() -> None:
+    with pytest.raises(GatewayUnavailable):
+        GatewayHttp(url=f"http://127.0.0.1:{free_port()}", secret="secret").send(POST)
