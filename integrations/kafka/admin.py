@@ -180,14 +180,11 @@ def events_panel(*, order_id: UUID) -> Panel:
 def _deliveries(event_ids: Iterable[UUID], *, types: dict[UUID, str]) -> dict[UUID, str]:
     """Return for each event a line such as `orders: handled, notifications: dead`."""
     ids = list(event_ids)
-    handled = set(
-        Inbox.objects.filter(consumer__in=group_names(), event_id__in=ids).values_list("consumer", "event_id")
-    )
+    # Naming the consumers lets the indexes be used: they begin with the consumer.
+    here = {"consumer__in": group_names(), "event_id__in": ids}
+    handled = set(Inbox.objects.filter(**here).values_list("consumer", "event_id"))
     parked: dict[tuple[str, UUID], str] = {
-        (consumer, event_id): state
-        for consumer, event_id, state in Parked.objects.filter(
-            consumer__in=group_names(), event_id__in=ids
-        ).values_list("consumer", "event_id", "state")
+        (row.consumer, row.event_id): row.state for row in Parked.objects.filter(**here).defer("value", "headers")
     }
 
     def state(consumer: str, event_id: UUID) -> str:

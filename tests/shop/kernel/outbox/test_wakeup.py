@@ -1,0 +1,66 @@
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from integrations.embedded.ports import any_free
+from shop.kernel.outbox.wakeup import Herald, Notices
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def notices() -> Iterator[Notices]:
+    """A listener that has subscribed already."""
+    listener = Notices()
+    listener.wait(0.01)
+    yield listener
+    listener.close()
+
+
+def test_a_notice_ends_the_wait(notices: Notices) -> None:
+    herald = Herald()
+    began = time.monotonic()
+
+    herald.wake()
+
+    assert notices.wait(10)
+    assert time.monotonic() - began < 5
+
+
+def test_without_a_notice_the_wait_ends_by_itself(notices: Notices) -> None:
+    assert not notices.wait(0.02)
+
+
+def test_many_wake_ups_become_few_notices(notices: Notices) -> None:
+    herald = Herald()
+    began = time.monotonic()
+
+    with ThreadPoolExecutor(max_workers=4) as requests:
+        for _ in range(2_000):
+            requests.submit(herald.wake)
+    assert notices.wait(10)
+
+    assert 1 <= herald.sent <= 2 + (time.monotonic() - began) / 0.010
+
+
+def test_without_redis_nobody_is_disturbed(settings: Settings) -> None:
+    settings.REDIS_URL = f"redis://127.0.0.1:{any_free()}/0"
+    herald, deaf = Herald(), Notices()
+
+    herald.wake()
+
+    assert not deaf.wait(0.01)
+    assert herald.sent == 0
+
+
+def test_no_address_means_polling(settings: Settings) -> None:
+    settings.REDIS_URL = ""
+    herald, deaf = Herald(), Notices()
+
+    herald.wake()
+
+    assert not deaf.wait(0.01)
+    assert herald.sent == 0
