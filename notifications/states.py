@@ -1,0 +1,41 @@
+"""The life of a mail: its states and the one table of moves."""
+
+from enum import StrEnum
+
+from shop.kernel.errors import IllegalTransition
+
+
+class State(StrEnum):
+    """Where a mail stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    UNCONFIRMED = "unconfirmed"
+    DEAD = "dead"
+
+
+# `sent`, `unconfirmed` and `dead` end a mail; the way back to `pending` is a person's, see `check_resend`.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    # A mail whose template is broken is never claimed: it waits again, or dies, where it stands.
+    State.PENDING: frozenset({State.SENDING, State.PENDING, State.DEAD}),
+    State.SENDING: frozenset({State.SENT, State.PENDING, State.UNCONFIRMED, State.DEAD}),
+    State.SENT: frozenset({State.PENDING}),
+    # A slow worker may still come back and know better.
+    State.UNCONFIRMED: frozenset({State.SENT, State.PENDING}),
+    State.DEAD: frozenset({State.PENDING}),
+}
+
+RESENDABLE = frozenset({State.SENT, State.UNCONFIRMED, State.DEAD})
+
+
+def check_move(*, current: State, wanted: State) -> None:
+    """Raise IllegalTransition unless the table of moves holds this one."""
+    if wanted not in TRANSITIONS[current]:
+        raise IllegalTransition(entity="A mail", current=current, wanted=wanted)
+
+
+def check_resend(*, current: State) -> None:
+    """Raise IllegalTransition unless a person may ask for this mail again: one on its way is not disturbed."""
+    if current not in RESENDABLE:
+        raise IllegalTransition(entity="A mail", current=current, wanted=State.PENDING)

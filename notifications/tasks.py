@@ -1,0 +1,86 @@
+"""Alarm clocks: a wake-up right after a mail was written, and a clock for all that were not sent then."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.core.cache import cache
+from django.core.mail import get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+
+from notifications import metrics, queries, services
+from notifications.dto import Delivery
+from shop.kernel.clock import utc_now
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+# While the mail server is away, wake-ups leave their mails to the clock: a server that does not even refuse
+# would otherwise keep every worker waiting, and payments with them.
+_AWAY = "notifications.mail_server_away"
+_AWAY_SECONDS = 60
+# One run of the clock at a time. It saves work and guards nothing: a mail is claimed in the database.
+_RUNNING = "notifications.send_mails"
+_RUN_SECONDS = 60
+
+
+@shared_task(name="notifications.tasks.send_mail")
+def send_mail(*, mail_id: str, **_: object) -> None:
+    """Send one mail that has just been written."""
+    if cache.get(_AWAY):
+        return
+    with _connection() as connection:
+        _noted(services.deliver(mail_id=UUID(mail_id), connection=connection, now=utc_now()))
+
+
+@shared_task(name="notifications.tasks.send_mails")
+def send_mails(**_: object) -> None:
+    """Send all mails that are due over one connection; set aside those whose senders were killed."""
+    if not cache.add(_RUNNING, value=True, timeout=_RUN_SECONDS):
+        return
+    try:
+        services.give_up_lost(now=utc_now(), limit=BATCH)
+        _send_due()
+        _measure()
+    finally:
+        cache.delete(_RUNNING)
+
+
+def _send_due() -> None:
+    due = queries.due_mails(now=utc_now(), limit=BATCH)
+    with _connection() as connection:
+        for mail_id in due:
+            try:
+                delivery = services.deliver(mail_id=mail_id, connection=connection, now=utc_now())
+            except Exception:
+                log.exception("task.row_failed", id=str(mail_id))
+                continue
+            if _noted(delivery) is Delivery.SERVER_AWAY:
+                return
+
+
+def _noted(delivery: Delivery) -> Delivery:
+    if delivery is Delivery.SERVER_AWAY:
+        cache.set(_AWAY, value=True, timeout=_AWAY_SECONDS)
+    elif delivery is Delivery.SENT:
+        cache.delete(_AWAY)
+    return delivery
+
+
+def _measure() -> None:
+    waiting = queries.waiting(now=utc_now())
+    for state, count in waiting.by_state.items():
+        metrics.waiting.labels(state).set(count)
+    metrics.oldest_pending_seconds.set(waiting.oldest_pending_seconds)
+
+
+@contextmanager
+def _connection() -> Iterator[BaseEmailBackend]:
+    connection = get_connection()
+    try:
+        yield connection
+    finally:
+        with suppress(OSError):
+            connection.close()

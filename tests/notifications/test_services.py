@@ -1,0 +1,384 @@
+"""Sending: once, again after a failure, never again after a doubt."""
+
+import smtplib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import pytest
+from django.core.mail import get_connection
+from django.db import IntegrityError, connection
+from pytest_django.fixtures import Settings
+
+from notifications import services
+from notifications.dto import Delivery, Template
+from notifications.errors import MailNotFound
+from notifications.models import Mail
+from notifications.queries import waiting
+from orders.dto import OrderView
+from shop.kernel.auth.dto import Caller
+from shop.kernel.errors import IllegalTransition
+from shop.kernel.ids import new_id
+from shop.kernel.outbox.models import LoggedEvent
+from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
+from tests.notifications.factories import MailServer, notice, recipient_refused, written
+from tests.orders.factories import placed
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def server() -> MailServer:
+    return MailServer()
+
+
+def told_of(mail: Mail) -> list[dict[str, object]]:
+    events = LoggedEvent.objects.filter(topic="analytics.events", key=mail.user_id)
+    return [event.payload for event in events if event.payload["name"] == "Notification Sent"]
+
+
+def deliver(mail: Mail, server: MailServer, now: datetime) -> Delivery:
+    delivery = services.deliver(mail_id=mail.pk, connection=server, now=now)
+    mail.refresh_from_db()
+    return delivery
+
+
+def test_a_mail_is_sent_and_told(order: OrderView, now: datetime, server: MailServer) -> None:
+    mail = written(order, now=now)
+
+    assert deliver(mail, server, now) is Delivery.SENT
+
+    assert (mail.state, mail.attempts, mail.sent_at) == ("sent", 1, now)
+    assert mail.next_attempt_at is None
+    [message] = server.accepted
+    assert message.to == ["Ada@Example.com"]
+    assert message.subject == f"Ihre Bestellung {order.number} bei Kupfer & Klee"
+    assert message.extra_headers["Message-ID"] == f"<{mail.pk}.0@example.com>"
+    [told] = told_of(mail)
+    assert told["properties"] == {
+        "mail_id": str(mail.pk),
+        "order_id": str(order.order_id),
+        "template": "order_confirmation",
+        "channel": "email",
+        "language": "de",
+    }
+
+
+def test_both_parts_are_in_one_mail(order: OrderView, now: datetime, server: MailServer) -> None:
+    deliver(written(order, now=now), server, now)
+
+    kinds = [part.get_content_type() for part in server.accepted[0].message().walk()]
+    assert kinds == ["multipart/alternative", "text/plain", "text/html"]
+
+
+def test_a_second_sending_changes_nothing(order: OrderView, now: datetime, server: MailServer) -> None:
+    mail = written(order, now=now)
+    deliver(mail, server, now)
+
+    assert deliver(mail, server, now + HOUR) is Delivery.NOT_DUE
+
+    assert len(server.accepted) == 1
+    assert len(told_of(mail)) == 1
+
+
+def test_nothing_is_sent_inside_a_transaction(order: OrderView, now: datetime, server: MailServer) -> None:
+    mail = written(order, now=now)
+
+    with pytest.raises(TransactionMisuse), open_unit_of_work():
+        services.deliver(mail_id=mail.pk, connection=server, now=now)
+
+    assert server.accepted == []
+
+
+def test_a_refusal_for_now_is_tried_again_later_until_the_mail_is_dead(
+    order: OrderView, now: datetime, server: MailServer
+) -> None:
+    server.refuses_with = recipient_refused(450)
+    mail = written(order, now=now)
+
+    assert deliver(mail, server, now) is Delivery.POSTPONED
+    assert mail.next_attempt_at is not None
+    assert timedelta(seconds=5) <= mail.next_attempt_at - now <= timedelta(seconds=6)
+    assert deliver(mail, server, now + timedelta(seconds=4)) is Delivery.NOT_DUE
+    assert deliver(mail, server, now + HOUR) is Delivery.POSTPONED
+    assert deliver(mail, server, now + 2 * HOUR) is Delivery.DEAD
+
+    assert (mail.state, mail.attempts) == ("dead", 3)
+    assert "450" in mail.last_error
+    assert told_of(mail) == []
+
+
+def test_tries_of_one_sending_have_one_message_id(order: OrderView, now: datetime, server: MailServer) -> None:
+    seen: list[str] = []
+    server.when_given = lambda message: seen.append(message.extra_headers["Message-ID"])
+    server.refuses_with = recipient_refused(450)
+    mail = written(order, now=now)
+
+    deliver(mail, server, now)
+    server.refuses_with = None
+    deliver(mail, server, now + HOUR)
+
+    assert mail.state == "sent"
+    assert seen == [f"<{mail.pk}.0@example.com>"] * 2
+
+
+@pytest.mark.parametrize("error", [recipient_refused(550), smtplib.SMTPDataError(554, b"spam")])
+def test_a_refusal_for_good_ends_the_mail_at_once(
+    order: OrderView, now: datetime, server: MailServer, error: Exception
+) -> None:
+    server.refuses_with = error
+    mail = written(order, now=now)
+
+    assert deliver(mail, server, now) is Delivery.DEAD
+
+    assert (mail.state, mail.attempts) == ("dead", 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [smtplib.SMTPSenderRefused(550, b"who?", "shop@example.com"), OSError("disk full"), ValueError("a bad header")],
+)
+def test_what_can_be_mended_here_is_tried_again(
+    order: OrderView, now: datetime, server: MailServer, error: Exception
+) -> None:
+    server.refuses_with = error
+    mail = written(order, now=now)
+
+    assert deliver(mail, server, now) is Delivery.POSTPONED
+
+    assert mail.state == "pending"
+
+
+def test_a_server_that_is_away_never_ends_a_mail(order: OrderView, now: datetime, server: MailServer) -> None:
+    server.away_with = ConnectionRefusedError()
+    mail = written(order, now=now)
+
+    for hours in range(5):
+        assert deliver(mail, server, now + hours * HOUR) is Delivery.SERVER_AWAY
+    server.away_with = None
+
+    assert deliver(mail, server, now + 5 * HOUR) is Delivery.SENT
+    assert len(server.accepted) == 1
+
+
+def test_a_broken_template_is_this_mails_trouble_only(
+    order: OrderView, now: datetime, server: MailServer, settings: Settings
+) -> None:
+    settings.FRONTEND_ORDER_URL = "https://shop.example.com/{nobody_knows}"
+    mail = written(order, now=now)
+
+    assert deliver(mail, server, now) is Delivery.POSTPONED
+
+    assert (mail.state, mail.attempts) == ("pending", 1)
+    assert "KeyError" in mail.last_error
+    assert server.connections == 0
+
+
+def test_a_killed_worker_leaves_a_doubt_and_no_second_mail(order: OrderView, now: datetime, server: MailServer) -> None:
+    def killed(_: object) -> None:
+        raise SystemExit
+
+    server.when_given = killed
+    mail = written(order, now=now)
+    with pytest.raises(SystemExit):
+        deliver(mail, server, now)
+    server.when_given = lambda _: None
+
+    assert services.give_up_lost(now=now + timedelta(minutes=9), limit=10) == 0
+    assert services.give_up_lost(now=now + timedelta(minutes=10), limit=10) == 1
+    assert deliver(mail, server, now + HOUR) is Delivery.NOT_DUE
+
+    assert (mail.state, mail.next_attempt_at) == ("unconfirmed", None)
+    assert server.accepted == []
+
+
+def test_a_slow_worker_that_comes_back_knows_better(order: OrderView, now: datetime, server: MailServer) -> None:
+    server.when_given = lambda _: services.give_up_lost(now=now + HOUR, limit=10)
+    mail = written(order, now=now)
+
+    assert deliver(mail, server, now) is Delivery.SENT
+
+    assert mail.state == "sent"
+    assert len(told_of(mail)) == 1
+
+
+def test_a_worker_that_comes_back_after_a_person_asked_again_leaves_that_alone(
+    order: OrderView, now: datetime, server: MailServer
+) -> None:
+    mail = written(order, now=now)
+
+    def asked_meanwhile(_: object) -> None:
+        services.give_up_lost(now=now + HOUR, limit=10)
+        services.resend(mail_id=mail.pk, now=now + HOUR)
+
+    server.when_given = asked_meanwhile
+    deliver(mail, server, now)
+
+    assert (mail.state, mail.resends) == ("pending", 1)
+    assert told_of(mail) == []
+
+
+def test_a_person_may_ask_again(order: OrderView, now: datetime, server: MailServer) -> None:
+    mail = written(order, now=now)
+    deliver(mail, server, now)
+
+    services.resend(mail_id=mail.pk, now=now + HOUR)
+    deliver(mail, server, now + HOUR)
+
+    assert (mail.state, mail.resends, mail.attempts) == ("sent", 1, 1)
+    assert [message.extra_headers["Message-ID"] for message in server.accepted] == [
+        f"<{mail.pk}.0@example.com>",
+        f"<{mail.pk}.1@example.com>",
+    ]
+
+
+def test_a_mail_on_its_way_cannot_be_asked_for(order: OrderView, now: datetime) -> None:
+    mail = written(order, now=now)
+
+    with pytest.raises(IllegalTransition):
+        services.resend(mail_id=mail.pk, now=now)
+    with pytest.raises(MailNotFound):
+        services.resend(mail_id=new_id(), now=now)
+
+    mail.refresh_from_db()
+    assert mail.resends == 0
+
+
+def test_the_database_refuses_a_second_row(order: OrderView, now: datetime) -> None:
+    mail = written(order, now=now)
+
+    with pytest.raises(IntegrityError, match="notifications_mail_once_per_event"):
+        Mail.objects.filter(pk=mail.pk).get().__class__.objects.create(
+            **{
+                field.attname: getattr(mail, field.attname)
+                for field in Mail._meta.concrete_fields
+                if field.attname != "id"
+            }
+        )
+
+
+def test_what_waits_is_counted(order: OrderView, now: datetime, server: MailServer) -> None:
+    deliver(written(order, now=now), server, now)
+    written(order, now=now + HOUR)
+    server.refuses_with = recipient_refused(550)
+    deliver(written(order, now=now), server, now)
+
+    found = waiting(now=now + 2 * HOUR)
+
+    assert found.by_state == {"pending": 1, "sending": 0, "unconfirmed": 0, "dead": 1}
+    assert found.oldest_pending_seconds == 3600
+
+
+def test_the_same_notice_twice_is_one_row(order: OrderView, now: datetime) -> None:
+    wanted = notice(order)
+
+    with open_unit_of_work():
+        assert services.write(notice=wanted, now=now) is True
+        assert services.write(notice=wanted, now=now) is False
+        other = notice(order, template=Template.PAYMENT_RECEIPT, event_id=wanted.event_id)
+        assert services.write(notice=other, now=now) is True
+
+    assert Mail.objects.filter(event_id=wanted.event_id).count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_send_one_mail_once(shopper: Caller, now: datetime) -> None:
+    mail = written(placed(caller=shopper, now=now), now=now)
+    server, together = MailServer(), threading.Barrier(8)
+    # All have read the row before one claims it.
+    server.when_opened = lambda: together.wait(timeout=10)
+    outcomes: list[Delivery] = []
+
+    def work() -> None:
+        try:
+            outcomes.append(services.deliver(mail_id=mail.pk, connection=server, now=now))
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=20)
+
+    assert sorted(outcomes) == ["not_due"] * 7 + ["sent"]
+    assert len(server.accepted) == 1
+    assert len(told_of(mail)) == 1
+
+
+Talk = Callable[[socket.socket], None]
+
+
+@contextmanager
+def smtp_server(settings: Settings, *, silent_after: bytes) -> Iterator[list[bytes]]:
+    """Run a mail server that hangs up instead of answering one command; yield what it was told."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = listening.getsockname()
+        settings.EMAIL_TIMEOUT = 5
+
+        def serve() -> None:
+            peer, _ = listening.accept()
+            with peer, peer.makefile("rwb") as talk:
+                talk.write(b"220 here\r\n")
+                talk.flush()
+                is_message = False
+                for line in talk:
+                    heard.append(line)
+                    if silent_after in line:
+                        return
+                    if is_message and line != b".\r\n":
+                        continue
+                    is_message = line.upper().startswith(b"DATA")
+                    talk.write(b"354 go on\r\n" if is_message else b"250 fine\r\n")
+                    talk.flush()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield heard
+        thread.join(timeout=10)
+
+
+def test_a_server_that_falls_silent_after_the_mail_is_not_given_it_again(
+    order: OrderView, now: datetime, settings: Settings
+) -> None:
+    mail = written(order, now=now)
+
+    with smtp_server(settings, silent_after=b"</html>") as heard:
+        delivery = services.deliver(mail_id=mail.pk, connection=get_connection(), now=now)
+
+    assert delivery is Delivery.UNCONFIRMED
+    assert any(line.startswith(b"Message-ID: <") for line in heard)
+    mail.refresh_from_db()
+    assert (mail.state, mail.next_attempt_at) == ("unconfirmed", None)
+
+
+def test_a_server_that_hangs_up_before_the_mail_is_asked_again(
+    order: OrderView, now: datetime, settings: Settings
+) -> None:
+    mail = written(order, now=now)
+
+    with smtp_server(settings, silent_after=b"rcpt TO"):
+        delivery = services.deliver(mail_id=mail.pk, connection=get_connection(), now=now)
+
+    assert delivery is Delivery.POSTPONED
+    mail.refresh_from_db()
+    assert mail.state == "pending"
+
+
+def test_a_server_that_takes_the_mail_is_given_it_whole(order: OrderView, now: datetime, settings: Settings) -> None:
+    mail = written(order, now=now)
+
+    with smtp_server(settings, silent_after=b"quit") as heard:
+        connection = get_connection()
+        delivery = services.deliver(mail_id=mail.pk, connection=connection, now=now)
+        connection.close()
+
+    assert delivery is Delivery.SENT
+    assert b"</html>\r\n" in heard
+    assert f"Subject: Ihre Bestellung {order.number} bei Kupfer & Klee\r\n".encode() in heard
