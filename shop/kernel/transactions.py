@@ -9,6 +9,10 @@ from typing import ParamSpec, TypeVar
 from django.db import transaction
 
 from shop.kernel.events import Event
+from shop.kernel.tracing import Trace
+
+# An event and the action it is part of, as both were when it was told: a unit may serve several actions.
+Outgoing = tuple[Event, Trace]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +26,7 @@ class UnitOfWork:
     """The transaction under way and the events it will tell when it commits."""
 
     def __init__(self) -> None:
-        self.outgoing: list[Event] = []
+        self.outgoing: list[Outgoing] = []
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -37,10 +41,10 @@ class UnitOfWork:
 
 
 _current: ContextVar[UnitOfWork | None] = ContextVar("unit_of_work", default=None)
-_write_outgoing: Callable[[list[Event]], None] | None = None
+_write_outgoing: Callable[[list[Outgoing]], None] | None = None
 
 
-def writes_outgoing_events(writer: Callable[[list[Event]], None]) -> Callable[[list[Event]], None]:
+def writes_outgoing_events(writer: Callable[[list[Outgoing]], None]) -> Callable[[list[Outgoing]], None]:
     """Name the function that stores a unit's events just before it commits (the outbox does)."""
     global _write_outgoing  # noqa: PLW0603  one writer a process, named once at start
     _write_outgoing = writer

@@ -9,8 +9,8 @@ from shop.kernel.events import Event
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.partitions import keep_partitions as keep_partitions  # noqa: PLC0414  one of this door's verbs
 from shop.kernel.outbox.wakeup import wake_relay
-from shop.kernel.tracing import current_trace
-from shop.kernel.transactions import current_unit_of_work, writes_outgoing_events
+from shop.kernel.tracing import Trace, current_trace
+from shop.kernel.transactions import Outgoing, current_unit_of_work, writes_outgoing_events
 
 SHARDS = 64
 
@@ -20,8 +20,8 @@ SHARDS = 64
 _WRITE = """
 WITH told AS (
     SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[],
-                         %s::timestamptz[], %s::smallint[])
-        WITH ORDINALITY AS told (id, topic, type, aggregate, key, payload, occurred_at, shard, place)
+                         %s::timestamptz[], %s::smallint[], %s::text[])
+        WITH ORDINALITY AS told (id, topic, type, aggregate, key, payload, occurred_at, shard, headers, place)
 ), counted AS (
     INSERT INTO outbox_aggregate AS counter (aggregate, key, sequence)
     SELECT aggregate, key, count(*) FROM told GROUP BY aggregate, key ORDER BY aggregate, key
@@ -31,7 +31,7 @@ WITH told AS (
     INSERT INTO event_log (id, topic, type, aggregate, key, sequence, payload, headers, occurred_at)
     SELECT told.id, topic, type, aggregate, key,
            counted.sequence - count(*) OVER same + row_number() OVER (same ORDER BY place),
-           payload::jsonb, %s::jsonb, occurred_at
+           payload::jsonb, headers::jsonb, occurred_at
     FROM told JOIN counted USING (aggregate, key)
     WINDOW same AS (PARTITION BY aggregate, key)
 )
@@ -42,7 +42,7 @@ SELECT told.id, key, shard FROM told JOIN counted USING (aggregate, key) ORDER B
 
 def publish(event: Event) -> None:
     """Tell `event` when the unit of work under way commits; TransactionMisuse when none is open."""
-    current_unit_of_work().outgoing.append(event)
+    current_unit_of_work().outgoing.append((event, current_trace()))
 
 
 def shard_of(key: str) -> int:
@@ -51,14 +51,9 @@ def shard_of(key: str) -> int:
 
 
 @writes_outgoing_events
-def write(events: list[Event]) -> None:
+def write(outgoing: list[Outgoing]) -> None:
     """Store the events of one unit of work, log and queue, in one statement, and wake the relay after commit."""
-    trace = current_trace()
-    headers = {
-        "correlationid": trace.correlation_id,
-        "causationid": trace.causation_id,
-        "traceparent": trace.traceparent,
-    }
+    events = [event for event, _ in outgoing]
     with connection.cursor() as cursor:
         cursor.execute(
             _WRITE,
@@ -71,7 +66,16 @@ def write(events: list[Event]) -> None:
                 [event.encode().decode() for event in events],
                 [event.occurred_at for event in events],
                 [shard_of(str(event.key)) for event in events],
-                json.dumps({name: value for name, value in headers.items() if value}),
+                [_headers(trace) for _, trace in outgoing],
             ],
         )
     transaction.on_commit(wake_relay)
+
+
+def _headers(trace: Trace) -> str:
+    named = {
+        "correlationid": trace.correlation_id,
+        "causationid": trace.causation_id,
+        "traceparent": trace.traceparent,
+    }
+    return json.dumps({name: value for name, value in named.items() if value})

@@ -16,6 +16,7 @@ from shop.kernel.ids import new_id
 from shop.kernel.outbox import queue
 from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.outbox.services import SHARDS, publish, write
+from shop.kernel.tracing import Trace
 from shop.kernel.transactions import open_unit_of_work
 from tests.shop.kernel.outbox.factories import action
 
@@ -63,7 +64,7 @@ class Writer:
         self._open = transaction.atomic()
         self._open.__enter__()
         self._told += 1
-        write([action(user_id=self.key, n=self._told)])
+        write([(action(user_id=self.key, n=self._told), Trace(correlation_id="test"))])
 
     def _commit(self) -> None:
         assert self._open is not None

@@ -1,3 +1,4 @@
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import pytest
@@ -22,9 +23,8 @@ def tell(*keys: UUID) -> list[int]:
     return list(PendingEvent.objects.order_by("-position").values_list("position", flat=True)[: len(keys)])[::-1]
 
 
-def positions(**chosen: object) -> list[int]:
-    options = {"shards": ALL, "in_flight": [], "limit": 100} | chosen
-    return [row.position for row in queue.read(**options)]  # type: ignore[arg-type]  the same names, checked above
+def positions(*, shards: Collection[int] = ALL, in_flight: Sequence[int] = (), limit: int = 100) -> list[int]:
+    return [row.position for row in queue.read(shards=shards, in_flight=in_flight, limit=limit)]
 
 
 def test_events_are_read_in_the_order_of_their_telling() -> None:

@@ -1,0 +1,99 @@
+"""Relays and consumers to start, a listening consumer, and a way to wait."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from integrations.kafka.consumer import GroupConsumer
+from integrations.kafka.groups import Group, group
+from integrations.kafka.relay import Relay
+from shop.kernel.ids import new_id
+from shop.kernel.outbox.models import LoggedEvent
+from shop.kernel.outbox.services import publish
+from shop.kernel.transactions import open_unit_of_work
+from tests.integrations.kafka import effects
+from tests.shop.kernel.outbox.factories import action
+
+DEADLINE_SECONDS = 20.0
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = DEADLINE_SECONDS) -> None:
+    """Return once the condition holds; fail when it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def tell(*keys: UUID, start: int = 1) -> list[UUID]:
+    """Tell one numbered event for each key, in one unit, and return the events' ids in that order."""
+    before = set(LoggedEvent.objects.values_list("id", flat=True))
+    with open_unit_of_work():
+        for n, key in enumerate(keys, start):
+            publish(action(user_id=key, n=n))
+    return list(LoggedEvent.objects.exclude(id__in=before).order_by("id").values_list("id", flat=True))
+
+
+@contextmanager
+def in_thread(work: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """Run `work` beside the test; fail the test when it crashes."""
+    crashes: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  shown by the assertion below
+            crashes.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        thread.join(DEADLINE_SECONDS)
+    assert not thread.is_alive()
+    assert not crashes
+
+
+@contextmanager
+def relaying(*, batch: int = 1_000) -> Iterator[Relay]:
+    """Run a relay in a thread."""
+    relay = Relay(batch=batch)
+    with in_thread(relay.run, relay.stop):
+        yield relay
+
+
+@contextmanager
+def consuming(group: Group) -> Iterator[GroupConsumer]:
+    """Run a member of a group in a thread."""
+    stop = threading.Event()
+    consumer = GroupConsumer(group=group, stop=stop)
+    with in_thread(consumer.run, stop.set):
+        yield consumer
+
+
+Consuming = Callable[[Group], AbstractContextManager[GroupConsumer]]
+
+
+@pytest.fixture
+def listening(settings: Settings, transactional_db: None) -> Iterator[Group]:
+    """A consumer group nobody has used before, which notes every user action."""
+    name = f"noting-{new_id()}"
+    settings.CONSUMERS = {name: {"analytics.events.v1": "tests.integrations.kafka.effects.note"}}
+    with connection.cursor() as cursor:
+        cursor.execute(effects.TABLE)
+    effects.poisoned.clear()
+    yield group(name)
+    effects.poisoned.clear()
+    group.cache_clear()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE test_effect")

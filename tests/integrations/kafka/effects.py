@@ -1,0 +1,31 @@
+"""A consumer for tests: its effect is a row without any constraint, so that a second effect would be seen."""
+
+from uuid import UUID
+
+from django.db import connection
+
+from shop.kernel.events import UserAction
+from shop.kernel.tracing import current_trace
+
+TABLE = "CREATE TABLE IF NOT EXISTS test_effect (event_id uuid, key uuid, n int, correlation text, causation text)"
+# Keys whose events cannot be handled for now.
+poisoned: set[UUID] = set()
+
+
+def note(*, event: UserAction, event_id: UUID) -> None:
+    """Leave one row for the event, or fail when its key is poisoned."""
+    trace = current_trace()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO test_effect VALUES (%s, %s, %s, %s, %s)",
+            [event_id, event.user_id, event.properties.get("n", 0), trace.correlation_id, trace.causation_id],
+        )
+    if event.user_id in poisoned:
+        raise ValueError("This key is poisoned.")
+
+
+def effects(*keys: UUID) -> list[tuple[UUID, int]]:
+    """Return (key, n) of the effects on these keys, in the order in which they happened."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT key, n FROM test_effect WHERE key = ANY(%s::uuid[]) ORDER BY ctid", [list(keys)])
+        return list(cursor.fetchall())
