@@ -1,8 +1,10 @@
 """One shopper, many tabs, at the same instant."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from threading import Barrier
 
 import pytest
@@ -49,6 +51,16 @@ def emptying(caller: Caller, *, version: int) -> Callable[[], object]:
     return empty
 
 
+def wait_until_somebody_waits_for_a_lock() -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            if cursor.fetchone() == (True,):
+                return
+    pytest.fail("Nobody waited for a lock.")
+
+
 @pytest.mark.parametrize("filled_before", [False, True])
 def test_adds_at_once_all_count(shopper: Caller, filled_before: bool) -> None:
     on_sale("MUG", available=100)
@@ -65,6 +77,33 @@ def test_adds_at_once_all_count(shopper: Caller, filled_before: bool) -> None:
     assert LoggedEvent.objects.count() == 16 + filled_before
     versions = sorted(result.version for result in results if isinstance(result, CartView))
     assert versions == list(range(1 + filled_before, 17 + filled_before))
+
+
+def test_a_change_that_lost_a_race_locks_the_cart_and_wins_the_next(
+    shopper: Caller, statements: Callable[[], AbstractContextManager[list[str]]]
+) -> None:
+    on_sale("MUG", available=100)
+    filled(shopper, MUG=1)
+    seen: list[str] = []
+
+    def counting() -> object:
+        with statements() as counted:
+            cart = adding(shopper, "MUG")()
+        seen.extend(counted)
+        return cart
+
+    with ThreadPoolExecutor(1) as pool:
+        with open_unit_of_work():
+            services.empty_if_unchanged(cart_id=shopper.id, version=1, now=NOW)
+            added = pool.submit(at_once, [counting])
+            wait_until_somebody_waits_for_a_lock()
+        [cart] = added.result(timeout=30)
+
+    assert isinstance(cart, CartView)
+    assert (cart.version, cart.item_count) == (3, 1)
+    # Read, offers, write; lost: lock, read, offers, write; outbox.
+    assert len(seen) == 8
+    assert "FOR UPDATE" in seen[3]
 
 
 def test_of_changes_meant_for_one_version_one_is_made(shopper: Caller) -> None:
