@@ -17,6 +17,7 @@ from pathlib import Path
 from integrations.embedded.errors import EmbeddedError
 
 LONGEST_SOCKET_FOLDER = 90
+SHORT_FOLDERS = Path("/tmp")  # noqa: S108 - every folder in it is checked for its owner
 ELSEWHERE = Path("/var/lib/shop-embedded")
 MARK_FILE = "postgres-elsewhere"
 ORIGIN_FILE = "origin"
@@ -68,7 +69,7 @@ def own_folder(*, path: Path, account: Account) -> Path:
 def socket_folder(*, preferred: Path, account: Account) -> Path:
     """Return a folder for the socket: ``preferred``, or a short one in /tmp if its path is too long for the kernel."""
     if len(os.fsencode(preferred)) > LONGEST_SOCKET_FOLDER:
-        return own_folder(path=Path("/tmp") / f"shop-{account.uid}-{_fingerprint(preferred)}", account=account)  # noqa: S108 - owner checked
+        return own_folder(path=SHORT_FOLDERS / f"shop-{account.uid}-{_fingerprint(preferred)}", account=account)
     return own_folder(path=preferred, account=account)
 
 
@@ -82,12 +83,10 @@ def server_home(*, state_dir: Path, account: Account) -> Path:
         home.mkdir(mode=0o700, exist_ok=True)
         return home
     # Root's state folder opens for the server's group, to pass through and no more.
-    os.chown(state_dir, -1, account.gid)
-    state_dir.chmod(0o710)
+    _open_for_passing(state_dir, account=account)
     if can_enter(path=state_dir, account=account):
-        home.mkdir(mode=0o710, exist_ok=True)
-        os.chown(home, -1, account.gid)
-        home.chmod(0o710)
+        home.mkdir(exist_ok=True)
+        _open_for_passing(home, account=account)
         return home
     return _home_elsewhere(state_dir=state_dir, account=account)
 
@@ -96,20 +95,32 @@ def readable_installation(*, installation: Path, home: Path, account: Account) -
     """Return the folder of PostgreSQL's programs, copied into ``home`` if the account cannot reach where they are."""
     if not account.name or can_enter(path=installation, account=account):
         return installation
-    copy = home / installation.name
+    package = installation.parent
+    copy = home / "programs"
     if not copy.exists():
-        draft = home / f"{installation.name}.draft"
+        draft = home / "programs.draft"
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(installation, draft, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-        os.chown(draft, -1, account.gid)
-        draft.chmod(0o755)
+        unneeded = shutil.ignore_patterns("include", "*.a")
+        shutil.copytree(installation, draft / package.name / installation.name, symlinks=True, ignore=unneeded)
+        # The programs look for their shared libraries in this folder beside the package.
+        libraries = package.with_name(f"{package.name}.libs")
+        shutil.copytree(libraries, draft / libraries.name)
+        for path in (draft, *draft.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
         draft.rename(copy)
-    return copy
+    return copy / package.name / installation.name
 
 
 def can_enter(*, path: Path, account: Account) -> bool:
     """Tell by the mode bits whether the account may pass through every folder down to ``path``."""
     return all(_may_pass(folder.stat(), account=account) for folder in (path, *path.parents))
+
+
+def _open_for_passing(folder: Path, *, account: Account) -> None:
+    # Said outright, because the umask of the command line takes the group's rights from a mode given to mkdir.
+    os.chown(folder, -1, account.gid)
+    folder.chmod(0o710)
 
 
 def _may_pass(folder: os.stat_result, *, account: Account) -> bool:
@@ -130,14 +141,15 @@ def existing_home_elsewhere(*, state_dir: Path) -> Path | None:
 
 
 def _home_elsewhere(*, state_dir: Path, account: Account) -> Path:
-    ELSEWHERE.mkdir(mode=0o711, exist_ok=True)
+    ELSEWHERE.mkdir(exist_ok=True)
+    ELSEWHERE.chmod(0o711)
     _sweep()
     if known := existing_home_elsewhere(state_dir=state_dir):
         return known
     mark = secrets.token_hex(8)
     draft = ELSEWHERE / f".draft-{mark}"
-    draft.mkdir(mode=0o710)
-    os.chown(draft, -1, account.gid)
+    draft.mkdir()
+    _open_for_passing(draft, account=account)
     (draft / MARK_FILE).write_text(mark)
     (draft / ORIGIN_FILE).write_text(str(state_dir))
     (state_dir / MARK_FILE).write_text(mark)

@@ -94,6 +94,8 @@ class PostgresServer:
         """Stop the server: sessions are rolled back, and the data is written out."""
         if self.child is not None:
             self.child.stop(timeout_seconds=STOP_SECONDS)
+        if self._sockets.parent == places.SHORT_FOLDERS:
+            shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _settings(self) -> list[str]:
         settings = SETTINGS if self._durable else {**SETTINGS, **FAST_SETTINGS}

@@ -47,24 +47,30 @@ def test_a_closed_folder_above_stops_another_user(state_dir: Path) -> None:
 
 
 @as_root
-def test_root_steps_down_and_keeps_the_data_outside_a_closed_folder(
+def test_root_steps_down_and_keeps_data_and_programs_outside_closed_folders(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(places, "ELSEWHERE", state_dir / "elsewhere")
     closed = state_dir / "root" / "state"
     closed.mkdir(parents=True)
     closed.parent.chmod(0o700)
+    # The virtual environment of a project under /root is closed as well.
+    monkeypatch.setattr(places, "can_enter", lambda **_: False)
     server = PostgresServer(state_dir=closed, durable=False)
-
-    server.start()
+    umask = os.umask(0o077)
 
     try:
+        server.start()
+
         with psycopg.connect(server.url) as connection:
             row = connection.execute("SHOW data_directory").fetchone()
             assert row is not None
             assert Path(row[0]).parent.parent == state_dir / "elsewhere"
             assert Path(row[0]).stat().st_uid != 0
+            assert server.child is not None
+            assert Path(f"/proc/{server.child.pid}/exe").readlink().is_relative_to(state_dir / "elsewhere")
     finally:
+        os.umask(umask)
         server.stop()
     monkeypatch.setenv("SHOP_STATE_DIR", str(closed))
     assert clean.main() == 0
@@ -92,14 +98,18 @@ def test_removing_the_state_folder_is_a_clean_start_also_elsewhere(
 
 
 @as_root
-def test_programs_that_the_user_cannot_reach_are_copied(state_dir: Path) -> None:
-    hidden = state_dir / "hidden" / "pg"
+def test_programs_are_copied_once_and_readable_whatever_the_umask_was(state_dir: Path) -> None:
+    hidden = state_dir / "hidden" / "package" / "pg"
     (hidden / "bin").mkdir(parents=True)
     (hidden / "bin" / "postgres").write_text("program")
-    hidden.parent.chmod(0o700)
+    (hidden / "bin" / "postgres").chmod(0o700)
+    (state_dir / "hidden" / "package.libs").mkdir()
+    for folder in (hidden, hidden / "bin", state_dir / "hidden"):
+        folder.chmod(0o700)
 
     copy = places.readable_installation(installation=hidden, home=state_dir, account=STRANGER)
 
-    assert copy == state_dir / "pg"
-    assert (copy / "bin" / "postgres").read_text() == "program"
+    assert places.can_enter(path=copy / "bin", account=STRANGER)
+    assert (copy / "bin" / "postgres").stat().st_mode & 0o777 == 0o755
+    assert (copy.parent.parent / "package.libs").is_dir()
     assert places.readable_installation(installation=hidden, home=state_dir, account=STRANGER) == copy

@@ -106,6 +106,10 @@ def test_postgres_speaks_only_through_a_socket_and_a_short_one_when_the_path_is_
     with _running(server), psycopg.connect(server.url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
         assert server.url.startswith("postgres://shop@/shop?host=/tmp/shop-")
+        short = Path(server.url.partition("host=")[2])
+        assert short.is_dir()
+
+    assert not short.exists()
 
 
 def test_redis_keeps_its_port_until_somebody_takes_it(state_dir: Path) -> None:
