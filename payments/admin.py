@@ -32,6 +32,25 @@ _STATUS_COLOURS = {"succeeded": "success", "failed": "danger", "pending": "info"
 _STATE_COLOURS = {"applied": "success", "parked": "warning", "quarantined": "danger", "dead": "danger"}
 
 
+def _attempt_acts(attempt: Attempt) -> tuple[Action, ...]:
+    acts = []
+    if attempt.status != AttemptStatus.SUCCEEDED and (attempt.session_id or attempt.status in OPEN):
+        acts.append(Action("Ask the gateway now", reverse("admin:payments_attempt_ask", args=[attempt.pk])))
+    if attempt.status in OPEN and not attempt.needs_review:
+        acts.append(Action("Cancel", reverse("admin:payments_attempt_cancel", args=[attempt.pk])))
+    return tuple(acts)
+
+
+def _callback_acts(callback: Callback) -> tuple[Action, ...]:
+    if callback.state not in _STUCK:
+        return ()
+    return (Action("Retry", reverse("admin:payments_callback_retry", args=[callback.pk])),)
+
+
+def _acts(row: Attempt | Callback) -> tuple[Action, ...]:
+    return _attempt_acts(row) if isinstance(row, Attempt) else _callback_acts(row)
+
+
 class _ReadOnly(ModelAdmin):
     """A page that shows; rows come from payments themselves and stay."""
 
@@ -60,14 +79,10 @@ class _ReadOnly(ModelAdmin):
     ) -> HttpResponse:
         """Show the row, and below it what may be done."""
         row = self.get_object(request, object_id)
-        acts = self.acts(row) if row is not None else ()
+        acts = _acts(row) if row is not None else ()
         context = {"acts": acts, "next": request.get_full_path(), **(extra_context or {})}
         response: HttpResponse = super().change_view(request, object_id, form_url, context)
         return response
-
-    def acts(self, row: Any) -> tuple[Action, ...]:
-        """Return what may be done with the row."""
-        raise NotImplementedError
 
     def acting(self, name: str, act: Callable[[UUID, HttpRequest], str]) -> URLPattern:
         """Return the address that does `act` on a POST by somebody who may change such rows."""
@@ -151,10 +166,6 @@ class AttemptAdmin(_ReadOnly):
             return queryset, False
         return queryset.filter(Q(reference=text) | Q(gateway__in=list(settings.GATEWAYS), session_id=text)), False
 
-    def acts(self, row: Attempt) -> tuple[Action, ...]:
-        """Return what may be done with the attempt."""
-        return _attempt_acts(row)
-
     @display(description="status", label=_STATUS_COLOURS)
     def status_label(self, attempt: Attempt) -> str:
         """Return where the attempt stands."""
@@ -215,10 +226,6 @@ class CallbackAdmin(_ReadOnly):
             gateway__in=list(settings.GATEWAYS), session_id=text
         )
         return queryset.filter(found), False
-
-    def acts(self, row: Callback) -> tuple[Action, ...]:
-        """Return what may be done with the callback."""
-        return _callback_acts(row)
 
     @display(description="state", label=_STATE_COLOURS)
     def state_label(self, callback: Callback) -> str:
@@ -299,21 +306,6 @@ def _cancel(attempt_id: UUID, request: HttpRequest) -> str:
 def _retry(callback_id: UUID, _request: HttpRequest) -> str:
     services.retry_callback(callback_id=callback_id, now=utc_now())
     return "The callback is processed again."
-
-
-def _attempt_acts(attempt: Attempt) -> tuple[Action, ...]:
-    acts = []
-    if attempt.status != AttemptStatus.SUCCEEDED and (attempt.session_id or attempt.status in OPEN):
-        acts.append(Action("Ask the gateway now", reverse("admin:payments_attempt_ask", args=[attempt.pk])))
-    if attempt.status in OPEN and not attempt.needs_review:
-        acts.append(Action("Cancel", reverse("admin:payments_attempt_cancel", args=[attempt.pk])))
-    return tuple(acts)
-
-
-def _callback_acts(callback: Callback) -> tuple[Action, ...]:
-    if callback.state not in _STUCK:
-        return ()
-    return (Action("Retry", reverse("admin:payments_callback_retry", args=[callback.pk])),)
 
 
 def _amount(minor: int, currency: str) -> str:

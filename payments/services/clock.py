@@ -121,7 +121,7 @@ def _claim_look(payment_id: UUID, now: datetime) -> bool:
 def _claim_expiry(order_id: UUID, now: datetime) -> bool:
     """Take the order for this look past its deadline; its payable is opened first when no event has done so yet."""
     payables = Payable.objects.filter(order_id=order_id)
-    due = payables.exclude(next_expiry_at__gt=now)
+    due = payables.filter(deadline__lte=now).exclude(next_expiry_at__gt=now)
     if due.update(next_expiry_at=next_expiry(now=now)):
         return True
     if payables.exists():

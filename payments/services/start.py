@@ -53,7 +53,8 @@ SELECT payable.state, attempt.id FROM payable LEFT JOIN attempt ON true
 _HAND_OUT = """
 WITH attempt AS (
     UPDATE payments_attempt SET status = 'pending', session_id = %(session_id)s::text,
-        redirect_url = %(redirect_url)s::text, polls = 0, next_poll_at = %(next_poll_at)s::timestamptz,
+        redirect_url = %(redirect_url)s::text, polls = 0,
+        next_poll_at = CASE WHEN close_wanted THEN next_poll_at ELSE %(next_poll_at)s::timestamptz END,
         moved_at = %(now)s::timestamptz
     WHERE id = %(id)s::uuid AND status = %(status)s::text AND review_reason = ''
     RETURNING id

@@ -14,6 +14,10 @@ from shop.kernel.money import Money
 SIGNATURE = "signed-by-the-fake"
 
 
+# What other types of event the fake sends has no date.
+_EVENTS_AT = {"session.paid": datetime(2026, 11, 22, 12, tzinfo=UTC)}
+
+
 class Killed(BaseException):
     """What a process meets that is killed: nothing catches it."""
 
@@ -84,7 +88,7 @@ class FakeGateway:
         if headers.get("webhook-signature") != SIGNATURE:
             raise CallbackInvalid("not signed")
         return [
-            CallbackMessage(item["event_id"], item["type"], item["session_id"], datetime(2026, 11, 22, 12, tzinfo=UTC))
+            CallbackMessage(item["event_id"], item["type"], item["session_id"], _EVENTS_AT.get(item["type"]))
             for item in json.loads(body)
         ]
 

@@ -123,6 +123,20 @@ def test_a_session_nobody_confirmed_is_found_and_closed(
     assert status_of(attempt.id) == "cancelled"
 
 
+def test_a_session_the_gateway_refuses_to_make_need_not_be_closed(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(AttemptStatus.UNKNOWN, caller=shopper, order=order, gateway=gateway, now=now)
+    hear_cancelled(order, now)
+    gateway.refusal = "no"
+    gateway.calls.clear()
+
+    services.poll(attempt_id=attempt.id, now=datetime.now(UTC))
+
+    assert status_of(attempt.id) == "failed"
+    assert gateway.calls == ["create_session"]
+
+
 def test_closing_is_tried_again_when_the_gateway_is_down(
     shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
 ) -> None:

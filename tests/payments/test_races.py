@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Barrier
 from typing import TypeVar
 
@@ -92,9 +93,7 @@ def test_many_callbacks_about_one_payment_at_once_move_it_once(
     gateway.pay(session_id)
     callbacks = [received(session_id, now, event_id=f"evt_{number}") for number in range(12)]
 
-    results = at_once(
-        *[lambda one=one: services.process_callback(callback_id=one, now=now) for one in callbacks]  # type: ignore[misc]  # the loop's own value
-    )
+    results = at_once(*[partial(services.process_callback, callback_id=one, now=now) for one in callbacks])
 
     assert results == [Processing.APPLIED] * 12
     assert Move.objects.filter(to_status="succeeded").count() == 1
@@ -108,9 +107,7 @@ def test_callback_poll_reader_and_staff_at_once_move_it_once(
     gateway.pay(gateway.only_session())
     sources = [Source.CALLBACK, Source.POLL, Source.READER, Source.STAFF]
 
-    results = at_once(
-        *[lambda by=by: services.settle(attempt_id=payment.payment_id, source=by, now=now) for by in sources]  # type: ignore[misc]  # the loop's own value
-    )
+    results = at_once(*[partial(services.settle, attempt_id=payment.payment_id, source=by, now=now) for by in sources])
 
     settled = [result for result in results if isinstance(result, Settlement)]
     assert [result.status for result in settled] == ["succeeded"] * 4

@@ -85,6 +85,7 @@ def test_overdue_orders_expire(shopper: Caller, order: OrderView, now: datetime)
     payment = started(shopper, order, now).payment
     long_ago = now - timedelta(hours=1)
     Order.objects.update(payment_deadline=long_ago)
+    Payable.objects.update(deadline=long_ago)
     Attempt.objects.update(expires_at=long_ago, moved_at=long_ago)
 
     tasks.expire_orders()
@@ -168,6 +169,7 @@ def test_two_hours_without_the_gateway_fail_nothing_and_everything_goes_on_after
     payment = started(shopper, order, now).payment
     long_ago = now - timedelta(hours=2)
     Order.objects.update(payment_deadline=long_ago)
+    Payable.objects.update(deadline=long_ago)
     Attempt.objects.update(expires_at=long_ago, moved_at=long_ago, next_poll_at=long_ago)
     gateway.fall_silent("fetch_session", times=2)
 

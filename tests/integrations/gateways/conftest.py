@@ -8,6 +8,9 @@ from pytest_django import Settings
 from integrations.gateways.sandbox import SandboxGateway
 from tests.integrations.sandbox_gateway.harness import SECRET, WEBHOOK_SECRET, Gateway, Receiver
 
+# Long enough for a busy machine, and short enough to wait for in a test.
+PATIENCE_SECONDS = 2.0
+
 
 class Ear(Receiver):
     """Keeps what came in as it came in."""
@@ -57,5 +60,5 @@ def sandbox(process: Gateway, settings: Settings) -> SandboxGateway:
     settings.SANDBOX_GATEWAY_URL = process.url
     settings.SANDBOX_GATEWAY_SECRET = SECRET
     settings.SANDBOX_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
-    settings.GATEWAY_READ_TIMEOUT_SECONDS = 0.5
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = PATIENCE_SECONDS
     return SandboxGateway()

@@ -7,13 +7,14 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
+from integrations.gateways.http import Answer, GatewayHttp
 from integrations.gateways.sandbox import SandboxGateway
 from payments.dto import SessionRequest, SessionState
 from payments.ports import GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
-from tests.integrations.gateways.conftest import Ear
+from tests.integrations.gateways.conftest import PATIENCE_SECONDS, Ear
 from tests.integrations.sandbox_gateway.harness import DECLINED, NO_FUNDS, PROCESSING, Gateway, eventually
 
 
@@ -144,7 +145,7 @@ def test_an_answer_that_comes_too_late_is_unknown_and_the_key_finds_what_was_don
     sandbox: SandboxGateway, process: Gateway
 ) -> None:
     wished = request()
-    process.faults(timeout_after_doing=1, slow_seconds={"seconds": 1, "count": 1})
+    process.faults(timeout_after_doing=1, slow_seconds={"seconds": PATIENCE_SECONDS + 1, "count": 1})
 
     with pytest.raises(GatewayUnavailable, match="no answer in time"):
         sandbox.create_session(wished)
@@ -177,6 +178,49 @@ def test_a_lie_about_the_amount_comes_through_as_it_was_told(sandbox: SandboxGat
     process.faults(wrong_amount=1)
 
     assert sandbox.fetch_session(session.session_id).amount == Money(2_871, "EUR")
+
+
+SESSION = {
+    "id": "sess_1",
+    "url": "https://pay.example.com/sess_1",
+    "status": "open",
+    "amount": 1,
+    "currency": "EUR",
+    "reference": "r",
+    "captured_amount": 0,
+    "mode": "live",
+}
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [{"status": "melted"}, {"currency": "ZZZ"}, {"amount": 1.5}, {"amount": "1"}, {"id": None}, {"mode": 7}],
+)
+def test_a_word_we_do_not_understand_is_no_word(
+    spoiled: dict[str, object], sandbox: SandboxGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GatewayHttp, "send", lambda _self, _call: Answer(200, SESSION | spoiled))
+
+    with pytest.raises(GatewayUnavailable, match="in words we do not know"):
+        sandbox.fetch_session("sess_1")
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(409, []), Answer(409, {}), Answer(302, {}), Answer(404, []), Answer(404, {})]
+)
+def test_an_answer_that_is_neither_word_nor_refusal_is_no_word(
+    answer: Answer, sandbox: SandboxGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GatewayHttp, "send", lambda _self, _call: answer)
+
+    with pytest.raises(GatewayUnavailable):
+        sandbox.close_session("sess_1")
+
+
+def test_real_money_is_called_live(sandbox: SandboxGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GatewayHttp, "send", lambda _self, _call: Answer(200, SESSION))
+
+    assert sandbox.fetch_session("sess_1").live
 
 
 def test_a_wrong_secret_says_nothing_about_the_payment(sandbox: SandboxGateway, settings: Settings) -> None:

@@ -314,6 +314,7 @@ def test_the_lag_of_callbacks_is_measured(paid_session: str, now: datetime) -> N
     before = seconds()
 
     receive(callback_body(paid_session), now + timedelta(seconds=7))
+    receive(callback_body(paid_session, event_id="evt_undated", kind="undated"), now + timedelta(seconds=7))
 
     assert seconds() - before == 7
 

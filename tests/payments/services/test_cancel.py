@@ -90,6 +90,19 @@ def test_what_is_final_is_not_cancelled(
     assert gateway.calls == []
 
 
+def test_a_closing_that_is_answered_with_another_payment_cancels_nothing(
+    pending: Attempt, shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.lies = {"reference": "somebody-elses"}
+
+    with pytest.raises(IllegalTransition):
+        services.cancel_attempt(caller=shopper, payment_id=pending.id, now=now)
+
+    attempt = Attempt.objects.get()
+    assert (attempt.status, attempt.needs_review) == ("pending", True)
+    assert told(order) == []
+
+
 def test_a_quarantined_payment_is_never_cancelled(
     pending: Attempt, staff: Caller, gateway: FakeGateway, now: datetime
 ) -> None:

@@ -139,6 +139,18 @@ def test_polling_what_is_not_there_does_nothing(now: datetime) -> None:
     assert services.poll(attempt_id=new_id(), now=now) is None
 
 
+def test_an_unknown_attempt_that_was_resolved_in_its_last_turn_is_no_persons_business(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(S.UNKNOWN, caller=shopper, order=order, gateway=gateway, now=now)
+    Attempt.objects.update(polls=7, next_poll_at=now)
+
+    services.poll(attempt_id=attempt.id, now=now)
+
+    resolved = Attempt.objects.get()
+    assert (resolved.status, resolved.needs_review) == ("pending", False)
+
+
 # --- a reader's look ---
 
 
@@ -361,6 +373,40 @@ def test_a_short_payment_window_shortens_the_quiet_time_with_it(
     Attempt.objects.update(moved_at=order.payment_deadline - timedelta(seconds=6))
 
     assert services.expire_order(order_id=order.order_id, now=order.payment_deadline) is Expiration.EXPIRED
+
+
+def test_nothing_is_closed_before_the_deadline(pending: Attempt, order: OrderView, gateway: FakeGateway) -> None:
+    gateway.calls.clear()
+
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline - timedelta(seconds=1))
+
+    assert result is Expiration.NOT_DUE
+    assert gateway.calls == []
+    assert status_of(pending.id) == "pending"
+
+
+def test_an_attempt_that_begins_while_another_ends_holds_the_order(
+    pending: Attempt, shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    def cancel_and_start_again() -> None:
+        gateway.become(pending.session_id, SessionState.CANCELLED)
+        services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=now)
+        started(shopper, order, now)
+
+    gateway.during("close_session", cancel_and_start_again)
+
+    result = services.expire_order(order_id=order.order_id, now=order.payment_deadline)
+
+    assert result is Expiration.HELD
+    assert again(order).status == "pending_payment"
+
+
+def test_killed_after_closing_the_payable_the_order_still_expires(order: OrderView, now: datetime) -> None:
+    services.expire_order(order_id=order.order_id, now=now)
+    Payable.objects.update(state="closed")
+
+    assert services.expire_order(order_id=order.order_id, now=order.payment_deadline) is Expiration.EXPIRED
+    assert again(order).status == "expired"
 
 
 def test_what_is_not_an_order_does_not_expire(now: datetime) -> None:

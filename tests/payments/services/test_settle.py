@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,6 +15,8 @@ from payments.dto import Outcome, SessionState
 from payments.errors import PaymentNotFound
 from payments.models import Attempt, Payable
 from payments.ports import GatewayRefused, GatewayUnavailable
+from payments.queries import attempt_row
+from payments.services import settling
 from payments.states import AttemptStatus, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
@@ -278,6 +281,42 @@ def test_a_silent_gateway_makes_a_created_attempt_unknown_whoever_asks(
     assert history(attempt.id) == [("", "created"), ("created", "unknown")]
 
 
+def test_a_refusal_that_comes_after_somebody_else_got_through_changes_nothing(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(S.CREATED, caller=shopper, order=order, gateway=gateway, now=now)
+
+    def get_through_and_refuse_from_then_on() -> None:
+        services.settle(attempt_id=attempt.id, source=Source.START, now=now)
+        gateway.by_key.clear()
+        gateway.refusal = "too_late"
+
+    gateway.during("create_session", get_through_and_refuse_from_then_on)
+
+    settlement = services.settle(attempt_id=attempt.id, source=Source.POLL, now=now)
+
+    assert settlement.outcome is Outcome.UNCHANGED
+    assert status_of(attempt.id) == "pending"
+    assert told(order) == []
+
+
+def test_a_silence_that_ends_after_somebody_else_got_through_changes_nothing(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    attempt = attempt_in(S.CREATED, caller=shopper, order=order, gateway=gateway, now=now)
+
+    def get_through() -> None:
+        services.settle(attempt_id=attempt.id, source=Source.START, now=now)
+        gateway.fall_silent("create_session")
+
+    gateway.during("create_session", get_through)
+
+    with pytest.raises(GatewayUnavailable):
+        services.settle(attempt_id=attempt.id, source=Source.POLL, now=now)
+
+    assert status_of(attempt.id) == "pending"
+
+
 def test_an_attempt_that_never_had_a_session_is_not_asked_about(
     shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
 ) -> None:
@@ -333,6 +372,15 @@ def test_money_for_a_cancelled_order_is_told_all_the_same(
 def test_an_unknown_payment_is_not_found(now: datetime) -> None:
     with pytest.raises(PaymentNotFound):
         services.settle(attempt_id=new_id(), source=Source.STAFF, now=now)
+
+
+def test_an_attempt_of_another_order_is_not_locked(pending: Attempt, gateway: FakeGateway, now: datetime) -> None:
+    row = attempt_row(attempt_id=pending.id)
+    assert row is not None
+    word = gateway.fetch_session(pending.session_id)
+
+    with pytest.raises(PaymentNotFound):
+        settling.adopt(attempt=replace(row, order_id=new_id()), word=word, source=Source.POLL, now=now)
 
 
 def test_settling_never_happens_inside_a_unit_of_work(pending: Attempt, now: datetime) -> None:

@@ -132,6 +132,21 @@ def test_a_silent_gateway_leaves_the_attempt_unknown_and_the_same_call_continues
     assert history(attempt.id) == [("", "created"), ("created", "unknown"), ("unknown", "pending")]
 
 
+def test_a_call_whose_answer_is_lost_is_answered_by_what_another_call_got(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    def another_call_gets_through() -> None:
+        started(shopper, order, now)
+        gateway.fall_silent("create_session")
+
+    gateway.during("create_session", another_call_gets_through)
+
+    begun = started(shopper, order, now)
+
+    assert begun.payment.status == "pending"
+    assert begun.payment.redirect_url == gateway.sessions[gateway.only_session()].redirect_url
+
+
 def test_a_session_paid_while_its_answer_was_lost_is_adopted(
     shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
 ) -> None:
