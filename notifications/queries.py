@@ -7,7 +7,7 @@ from django.db.models import Count, Min
 
 from notifications import rendering
 from notifications.dto import Letter, Occasion, Standing, Template, Waiting
-from notifications.errors import MailNotFound, OrderUnknown
+from notifications.errors import OrderUnknown
 from notifications.models import Mail
 from notifications.states import State
 from orders import queries as orders
@@ -37,14 +37,6 @@ def waiting(*, now: datetime) -> Waiting:
         by_state={state: found.get(state, (0, now))[0] for state in State if state is not State.SENT},
         oldest_pending_seconds=max((now - oldest_pending).total_seconds(), 0),
     )
-
-
-def letter(*, mail_id: UUID, now: datetime) -> Letter:
-    """Return a mail in words, as it would be sent now; MailNotFound when there is none."""
-    mail = Mail.objects.filter(pk=mail_id).first()
-    if mail is None:
-        raise MailNotFound
-    return letter_of(mail=mail, now=now)
 
 
 def letter_of(*, mail: Mail, now: datetime) -> Letter:

@@ -9,12 +9,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_date, format_time, get_timezone_name
+from babel.dates import format_date, format_time, get_timezone_gmt, get_timezone_name
 from babel.numbers import get_currency_symbol, parse_pattern
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.template import Context, Engine
 from django.template.loader import render_to_string
 
@@ -35,6 +36,20 @@ class _Words:
 
     named: dict[str, str]
     paragraphs: tuple[str, ...]
+
+
+def check_settings() -> None:
+    """Raise ImproperlyConfigured when the settings mails are written by cannot be used."""
+    try:
+        settings.FRONTEND_ORDER_URL.format(order_id="")
+    except (LookupError, ValueError) as error:
+        raise ImproperlyConfigured("FRONTEND_ORDER_URL may hold one placeholder: {order_id}.") from error
+    try:
+        _zone(settings.SHOP_TIME_ZONE)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"SHOP_TIME_ZONE={settings.SHOP_TIME_ZONE} is not a time zone this machine knows."
+        ) from error
 
 
 def render(*, occasion: Occasion, language: str) -> Letter:
@@ -158,7 +173,11 @@ def _instant(instant: datetime, locale: Locale) -> str:
     """Return date, time and zone: `22. November 2026, 13:30 (MEZ)`."""
     here = instant.astimezone(_zone(settings.SHOP_TIME_ZONE))
     date, time = format_date(here, "long", locale=locale), format_time(here, "short", locale=locale)
-    return f"{date}, {time} ({get_timezone_name(here, 'short', locale=locale)})"
+    zone = get_timezone_name(here, "short", locale=locale)
+    # Not every language has a short name for every zone; Babel's bare offset is not for people.
+    if zone[0] in "+-":
+        zone = get_timezone_gmt(here, "long", locale=locale)
+    return f"{date}, {time} ({zone})"
 
 
 @cache

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from babel import Locale
+from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
 import notifications
 from notifications.dto import Letter, Occasion, Standing, Template
-from notifications.rendering import money_in_words, render
+from notifications.rendering import check_settings, money_in_words, render
 from orders.dto import MailLine, MailOrder
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
@@ -167,10 +168,12 @@ def test_money_is_written_as_the_language_does(money: Money, language: str, writ
 
 def test_time_is_told_in_the_zone_of_the_shop_and_names_it(settings: Settings) -> None:
     german = render(occasion=occasion(), language="de")
+    abroad = render(occasion=occasion(), language="en")
     settings.SHOP_TIME_ZONE = "UTC"
     english = render(occasion=occasion(), language="en")
 
     assert "Bitte zahlen Sie bis: 22. November 2026, 14:00 (MEZ)" in german.text
+    assert "Please pay by: November 22, 2026, 2:00\u202fPM (GMT+01:00)" in abroad.text
     assert "Please pay by: November 22, 2026, 1:00\u202fPM (UTC)" in english.text
 
 
@@ -264,6 +267,23 @@ def test_subjects_are_one_line(settings: Settings) -> None:
 
 def test_a_language_nobody_speaks_here_becomes_the_shops_own() -> None:
     assert render(occasion=occasion(), language="fr").subject.startswith("Your order")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SHOP_TIME_ZONE", "Europe/Atlantis"),
+        ("SHOP_TIME_ZONE", "../etc/passwd"),
+        ("FRONTEND_ORDER_URL", "https://shop.example.com/{number}"),
+        ("FRONTEND_ORDER_URL", "https://shop.example.com/{order_id"),
+    ],
+)
+def test_settings_no_mail_could_be_written_by_stop_the_start(settings: Settings, name: str, value: str) -> None:
+    check_settings()
+    setattr(settings, name, value)
+
+    with pytest.raises(ImproperlyConfigured, match=name):
+        check_settings()
 
 
 def test_a_hundred_lines_are_fine() -> None:

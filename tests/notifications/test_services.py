@@ -1,15 +1,12 @@
 """Sending: once, again after a failure, never again after a doubt."""
 
 import smtplib
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 import pytest
-from django.core.mail import get_connection
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 from pytest_django.fixtures import Settings
 
 from notifications import services
@@ -18,13 +15,14 @@ from notifications.errors import MailNotFound
 from notifications.models import Mail
 from notifications.queries import waiting
 from orders.dto import OrderView
+from orders.states import Status
 from shop.kernel.auth.dto import Caller
 from shop.kernel.errors import IllegalTransition
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
 from tests.notifications.factories import MailServer, notice, recipient_refused, written
-from tests.orders.factories import placed
+from tests.orders.factories import order_in
 
 pytestmark = pytest.mark.django_db
 
@@ -222,6 +220,100 @@ def test_a_worker_that_comes_back_after_a_person_asked_again_leaves_that_alone(
     assert told_of(mail) == []
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"away_with": TimeoutError()},
+        {"refuses_with": recipient_refused(450)},
+        {"refuses_with": recipient_refused(550)},
+        {"refuses_with": smtplib.SMTPDataError(554, b"spam")},
+    ],
+)
+def test_who_comes_back_with_bad_news_moves_only_what_nobody_moved_since(
+    order: OrderView, now: datetime, server: MailServer, trouble: dict[str, Exception]
+) -> None:
+    mail = written(order, now=now)
+
+    def sent_meanwhile(*_: object) -> None:
+        Mail.objects.filter(pk=mail.pk).update(state="sent", sent_at=now, next_attempt_at=None, last_error="")
+
+    for name, error in trouble.items():
+        setattr(server, name, error)
+    if server.away_with:
+        server.when_opened = sent_meanwhile
+    else:
+        server.when_given = sent_meanwhile
+
+    deliver(mail, server, now)
+
+    assert (mail.state, mail.last_error) == ("sent", "")
+
+
+@pytest.mark.parametrize(
+    ("moment", "says"),
+    [
+        ((Status.PENDING_PAYMENT, -1), "Noch einmal versuchen:"),
+        ((Status.PENDING_PAYMENT, 0), "Die Zeit zum Bezahlen ist inzwischen abgelaufen."),
+        ((Status.PAID, 0), "Inzwischen ist Ihre Bestellung bezahlt"),
+        ((Status.FULFILLED, 0), "Inzwischen ist Ihre Bestellung bezahlt"),
+        ((Status.EXPIRED, 0), "Die Bestellung wurde inzwischen geschlossen"),
+        ((Status.CANCELLED, -1), "Die Bestellung wurde inzwischen geschlossen"),
+    ],
+)
+def test_a_late_mail_says_what_holds_when_it_is_sent(
+    shopper: Caller, now: datetime, server: MailServer, moment: tuple[Status, int], says: str
+) -> None:
+    status, seconds_after_deadline = moment
+    order = order_in(status, caller=shopper, now=now)
+    mail = written(order, now=now, template=Template.PAYMENT_FAILED)
+
+    deliver(mail, server, order.payment_deadline + timedelta(seconds=seconds_after_deadline))
+
+    assert says in str(server.accepted[0].body)
+
+
+def test_a_doubt_about_a_mail_that_was_moved_since_is_dropped(
+    order: OrderView, now: datetime, server: MailServer
+) -> None:
+    mail = written(order, now=now)
+
+    def sent_meanwhile_and_silent(_: object) -> None:
+        Mail.objects.filter(pk=mail.pk).update(state="sent", sent_at=now, next_attempt_at=None)
+        smtplib.SMTP().data("no connection, so no answer")
+
+    server.when_given = sent_meanwhile_and_silent
+
+    assert deliver(mail, server, now) is Delivery.UNCONFIRMED
+
+    assert mail.state == "sent"
+
+
+def test_a_sending_costs_six_statements(
+    order: OrderView,
+    now: datetime,
+    server: MailServer,
+    statements: Callable[[], AbstractContextManager[list[str]]],
+) -> None:
+    mail = written(order, now=now)
+
+    with statements() as counted:
+        services.deliver(mail_id=mail.pk, connection=server, now=now)
+
+    # The savepoints are the test's own transaction around the service's.
+    assert len([sql for sql in counted if "SAVEPOINT" not in sql]) == 6
+
+
+def test_a_mail_about_an_order_that_is_gone_waits_for_a_person(
+    order: OrderView, now: datetime, server: MailServer
+) -> None:
+    mail = written(order, now=now)
+    Mail.objects.filter(pk=mail.pk).update(order_id=new_id())
+
+    assert deliver(mail, server, now) is Delivery.POSTPONED
+
+    assert "OrderUnknown" in mail.last_error
+
+
 def test_a_person_may_ask_again(order: OrderView, now: datetime, server: MailServer) -> None:
     mail = written(order, now=now)
     deliver(mail, server, now)
@@ -283,102 +375,3 @@ def test_the_same_notice_twice_is_one_row(order: OrderView, now: datetime) -> No
         assert services.write(notice=other, now=now) is True
 
     assert Mail.objects.filter(event_id=wanted.event_id).count() == 2
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_workers_send_one_mail_once(shopper: Caller, now: datetime) -> None:
-    mail = written(placed(caller=shopper, now=now), now=now)
-    server, together = MailServer(), threading.Barrier(8)
-    # All have read the row before one claims it.
-    server.when_opened = lambda: together.wait(timeout=10)
-    outcomes: list[Delivery] = []
-
-    def work() -> None:
-        try:
-            outcomes.append(services.deliver(mail_id=mail.pk, connection=server, now=now))
-        finally:
-            connection.close()
-
-    workers = [threading.Thread(target=work) for _ in range(8)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(timeout=20)
-
-    assert sorted(outcomes) == ["not_due"] * 7 + ["sent"]
-    assert len(server.accepted) == 1
-    assert len(told_of(mail)) == 1
-
-
-Talk = Callable[[socket.socket], None]
-
-
-@contextmanager
-def smtp_server(settings: Settings, *, silent_after: bytes) -> Iterator[list[bytes]]:
-    """Run a mail server that hangs up instead of answering one command; yield what it was told."""
-    heard: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = listening.getsockname()
-        settings.EMAIL_TIMEOUT = 5
-
-        def serve() -> None:
-            peer, _ = listening.accept()
-            with peer, peer.makefile("rwb") as talk:
-                talk.write(b"220 here\r\n")
-                talk.flush()
-                is_message = False
-                for line in talk:
-                    heard.append(line)
-                    if silent_after in line:
-                        return
-                    if is_message and line != b".\r\n":
-                        continue
-                    is_message = line.upper().startswith(b"DATA")
-                    talk.write(b"354 go on\r\n" if is_message else b"250 fine\r\n")
-                    talk.flush()
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield heard
-        thread.join(timeout=10)
-
-
-def test_a_server_that_falls_silent_after_the_mail_is_not_given_it_again(
-    order: OrderView, now: datetime, settings: Settings
-) -> None:
-    mail = written(order, now=now)
-
-    with smtp_server(settings, silent_after=b"</html>") as heard:
-        delivery = services.deliver(mail_id=mail.pk, connection=get_connection(), now=now)
-
-    assert delivery is Delivery.UNCONFIRMED
-    assert any(line.startswith(b"Message-ID: <") for line in heard)
-    mail.refresh_from_db()
-    assert (mail.state, mail.next_attempt_at) == ("unconfirmed", None)
-
-
-def test_a_server_that_hangs_up_before_the_mail_is_asked_again(
-    order: OrderView, now: datetime, settings: Settings
-) -> None:
-    mail = written(order, now=now)
-
-    with smtp_server(settings, silent_after=b"rcpt TO"):
-        delivery = services.deliver(mail_id=mail.pk, connection=get_connection(), now=now)
-
-    assert delivery is Delivery.POSTPONED
-    mail.refresh_from_db()
-    assert mail.state == "pending"
-
-
-def test_a_server_that_takes_the_mail_is_given_it_whole(order: OrderView, now: datetime, settings: Settings) -> None:
-    mail = written(order, now=now)
-
-    with smtp_server(settings, silent_after=b"quit") as heard:
-        connection = get_connection()
-        delivery = services.deliver(mail_id=mail.pk, connection=connection, now=now)
-        connection.close()
-
-    assert delivery is Delivery.SENT
-    assert b"</html>\r\n" in heard
-    assert f"Subject: Ihre Bestellung {order.number} bei Kupfer & Klee\r\n".encode() in heard
