@@ -73,7 +73,7 @@ def require_free(*, chosen: Ports) -> None:
 
 def preparations() -> tuple[tuple[str, ...], ...]:
     """Return the commands that run to their end, one after the other, before anything serves; each is idempotent."""
-    return (("manage.py", "migrate", "--noinput", SKIP_CHECKS), ("manage.py", "seed", SKIP_CHECKS))
+    return (("manage.py", "migrate", "--noinput", SKIP_CHECKS), ("manage.py", "seed"))
 
 
 def process_table(*, chosen: Ports, state_dir: Path) -> tuple[Process, ...]:
