@@ -51,7 +51,7 @@ bench: $(DEVELOPMENT) ## purchases per second against the production-like server
 	@$(PY) -m bench.purchase $(ARGS)
 
 lock: $(DEVELOPMENT) ## write requirements.lock: every package that runs, pinned, with hashes
-	@$(VENV)/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 --output-file requirements.lock requirements.txt
+	@$(VENV)/bin/uv pip compile --quiet --system-certs --generate-hashes --python-version 3.11 --output-file requirements.lock requirements.txt
 
 clean: python ## remove all data of the embedded services (not while they run)
 	@$(PYTHON) -m integrations.embedded.clean

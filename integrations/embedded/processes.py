@@ -11,8 +11,6 @@ from integrations.embedded import ports
 from integrations.embedded.errors import EmbeddedError, PortTaken
 
 PROBE_TIMEOUT_SECONDS = 2.0
-# Django's checks load every URL, which doubles the start of a process that serves none; `make check` runs them.
-SKIP_CHECKS = "--skip-checks"
 WEB_WORKERS = 2
 WEB_THREADS = 4
 # Requests one web worker takes in at a time, its threads included; what comes on top waits in the kernel's queue.
@@ -138,7 +136,7 @@ def _clock(state_dir: Path) -> Process:
 def _relay(chosen: Ports, state_dir: Path) -> Process:
     return Process(
         name="relay",
-        command=("manage.py", "relay_outbox", SKIP_CHECKS),
+        command=("manage.py", "relay_outbox"),
         environment={**_ready_file("relay", state_dir), "METRICS_PORT": str(chosen.relay_metrics)},
         is_ready=_file_exists("relay", state_dir),
         stop_step=2,
@@ -149,7 +147,7 @@ def _relay(chosen: Ports, state_dir: Path) -> Process:
 def _consumers(chosen: Ports, state_dir: Path) -> Process:
     return Process(
         name="consumers",
-        command=("manage.py", "consume_events", SKIP_CHECKS),
+        command=("manage.py", "consume_events"),
         environment={**_ready_file("consumers", state_dir), "METRICS_PORT": str(chosen.consumers_metrics)},
         is_ready=_file_exists("consumers", state_dir),
         stop_step=2,
@@ -245,6 +243,6 @@ def child_environment(
         **chosen.as_environment(),
         "SHOP_STATE_DIR": str(state_dir),
         "PYTHONUNBUFFERED": "1",
-        # The same for Celery.
+        # Loading every URL for Django's checks would double the start of the worker and the clock.
         "CELERY_SKIP_CHECKS": "1",
     }
