@@ -1,0 +1,52 @@
+"""One stack for all journeys, with short schedules, and the ends of its logs when something fails."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.journeys.shopper import Shopper
+from tests.journeys.stack import Shown, Stack
+
+# Seconds. The window is long enough for every journey to pay, and short enough to see it pass.
+PAYMENT_WINDOW_SECONDS = 40
+FIRST_POLL_SECONDS = 5
+SETTINGS = {
+    "PAYMENT_WINDOW_SECONDS": str(PAYMENT_WINDOW_SECONDS),
+    "PAYMENT_POLL_DELAYS_SECONDS": f"{FIRST_POLL_SECONDS},2",
+    "PAYMENT_POLL_QUIET_SECONDS": "1",
+    "CLOCK_INTERVAL_SECONDS": "1",
+    "SANDBOX_PROCESSING_SECONDS": "1",
+}
+_stacks: list[Stack] = []
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The shop, running."""
+    with Stack(**SETTINGS) as running:
+        _stacks.append(running)
+        yield running
+        _stacks.clear()
+
+
+@pytest.fixture
+def shopper(stack: Stack) -> Shopper:
+    """A guest with an empty cart."""
+    return Shopper(stack)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def abandoned(stack: Stack) -> tuple[Shopper, Shown, Shown]:
+    """Somebody who goes to the gateway's page and never pays: begun first, looked at last."""
+    absent = Shopper(stack)
+    order = absent.buy("TAB-KETTLE-IRON", 2)
+    return absent, order, absent.start_payment(order)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show the ends of the stack's logs beside a failure."""
+    report = yield
+    if report.failed and _stacks and "tests/journeys" in item.nodeid:
+        report.sections.append(("stack", _stacks[0].tails()))
+    return report
