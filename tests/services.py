@@ -28,6 +28,8 @@ def pytest_load_initial_conftests() -> Iterator[None]:
     elif "KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
         os.environ["TESTS_OWN_KAFKA"] = "1"
     state = Path(_running.enter_context(tempfile.TemporaryDirectory(prefix="shop-tests-", ignore_cleanup_errors=True)))
+    # PostgreSQL refuses to run as root and becomes another user, who must be able to pass through.
+    state.chmod(0o711)
     os.environ["SHOP_STATE_DIR"] = str(state)
     addresses = _running.enter_context(embedded_services(state / "services", durable=False))
     os.environ.update(addresses.as_environment())
