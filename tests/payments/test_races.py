@@ -14,10 +14,12 @@ from orders.dto import OrderView
 from payments import services
 from payments.dto import Expiration, Processing, Settlement
 from payments.errors import OrderNotPayable
-from payments.models import Attempt, Callback, Move
+from payments.models import Attempt, Callback, Move, Payable
 from payments.ports import GatewayUnavailable
 from payments.states import Source
 from shop.kernel.auth.dto import Caller
+from shop.kernel.transactions import open_unit_of_work
+from tests.integrations.sandbox_gateway.harness import eventually
 from tests.orders.factories import again
 from tests.payments.factories import SIGNED, callback_body, history, received, started, status_of, told
 from tests.payments.fakes import FakeGateway
@@ -25,6 +27,7 @@ from tests.payments.fakes import FakeGateway
 pytestmark = pytest.mark.django_db(transaction=True)
 
 R = TypeVar("R")
+BY = Source.CALLBACK
 
 
 def at_once(*calls: Callable[[], R]) -> list[R | Exception]:
@@ -47,6 +50,19 @@ def at_once(*calls: Callable[[], R]) -> list[R | Exception]:
 def raised(results: list[R | Exception]) -> Iterator[Exception]:
     """Yield what went wrong."""
     yield from (result for result in results if isinstance(result, Exception))
+
+
+def somebody_waits_for_a_lock() -> bool:
+    """Say whether a connection to this database stands in a queue."""
+    with connection.cursor() as cursor:
+        # Inside a transaction the view would show the same moment for ever.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        row: tuple[bool] = cursor.fetchone()
+    return row[0]
 
 
 def test_twenty_starts_at_once_open_one_session(
@@ -154,6 +170,26 @@ def test_a_start_and_the_expiry_at_once_leave_no_open_attempt_on_an_expired_orde
     assert all(isinstance(error, OrderNotPayable) for error in raised(results))
     is_open = Attempt.objects.filter(status="pending").exists()
     assert again(order).status == ("pending_payment" if is_open else "expired")
+
+
+def test_the_payable_is_locked_before_the_attempt(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    payment = started(shopper, order, now).payment
+    gateway.pay(gateway.only_session())
+    with ThreadPoolExecutor(1) as pool:
+        with open_unit_of_work():
+            Payable.objects.select_for_update().get()
+            settling = pool.submit(at_once, partial(services.settle, attempt_id=payment.payment_id, source=BY, now=now))
+            eventually(somebody_waits_for_a_lock)
+
+            # Whoever begins an attempt holds the payable and comes to the attempts last: nothing may stand in its way.
+            free = list(Attempt.objects.select_for_update(nowait=True))
+        (settlement,) = settling.result()
+
+    assert len(free) == 1
+    assert isinstance(settlement, Settlement)
+    assert settlement.status == "succeeded"
 
 
 def test_a_gateway_that_falls_silent_for_some_of_twenty_keeps_one_session(

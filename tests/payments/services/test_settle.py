@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from pytest_django import Settings
 
 from orders import services as orders
 from orders.dto import OrderView
@@ -20,7 +19,6 @@ from payments.services import settling
 from payments.states import AttemptStatus, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
-from shop.kernel.money import Money
 from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
 from tests.conftest import Statements
@@ -141,80 +139,6 @@ def test_failure_after_success_changes_nothing(
 
     assert (settlement.outcome, settlement.status) == (Outcome.UNCHANGED, "succeeded")
     assert told(order) == ["payment.success"]
-
-
-@pytest.mark.parametrize(
-    "lie",
-    [
-        ({"amount": Money(2_871, "EUR")}, "amount 2871 instead of 2870"),
-        ({"captured": Money(2_869, "EUR")}, "captured 2869 instead of 2870"),
-        ({"amount": Money(2_870, "USD")}, "currency USD instead of EUR"),
-        ({"captured": Money(2_870, "USD")}, "captured currency USD instead of EUR"),
-        ({"reference": "somebody-elses"}, "reference somebody-elses instead of"),
-        ({"session_id": "sess_other"}, "session sess_other instead of"),
-        ({"live": True}, "live mode True instead of False"),
-    ],
-)
-def test_a_word_about_another_payment_is_quarantined(
-    lie: tuple[dict[str, object], str], pending: Attempt, order: OrderView, gateway: FakeGateway, now: datetime
-) -> None:
-    lies, named = lie
-    gateway.pay(pending.session_id)
-    gateway.lies = lies
-
-    settlement = services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=now)
-
-    attempt = Attempt.objects.get()
-    assert (settlement.outcome, settlement.status) == (Outcome.QUARANTINED, "pending")
-    assert attempt.needs_review
-    assert named in attempt.review_reason
-    assert (attempt.captured, attempt.next_poll_at) == (0, None)
-    assert history(pending.id)[-1] == ("pending", "pending")
-    assert told(order) == []
-
-
-def test_a_payment_in_test_mode_pays_nothing_where_money_is_real(
-    pending: Attempt, order: OrderView, gateway: FakeGateway, settings: Settings, now: datetime
-) -> None:
-    settings.PAYMENT_LIVE_MODE = True
-    gateway.pay(pending.session_id)
-
-    settlement = services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=now)
-
-    assert settlement.outcome is Outcome.QUARANTINED
-    assert told(order) == []
-
-
-def test_only_a_person_ends_a_quarantine(
-    pending: Attempt, order: OrderView, gateway: FakeGateway, now: datetime
-) -> None:
-    gateway.pay(pending.session_id)
-    gateway.lies = {"amount": Money(1, "EUR")}
-    services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=now)
-    gateway.lies = {}
-
-    by_callback = services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=now)
-    by_staff = services.settle(attempt_id=pending.id, source=Source.STAFF, now=now)
-
-    assert by_callback.outcome is Outcome.QUARANTINED
-    assert (by_staff.outcome, by_staff.status) == (Outcome.MOVED, "succeeded")
-    assert not Attempt.objects.get().needs_review
-    assert told(order) == ["payment.success"]
-
-
-def test_a_person_who_finds_the_session_open_ends_the_quarantine_as_well(
-    pending: Attempt, gateway: FakeGateway, now: datetime
-) -> None:
-    gateway.lies = {"amount": Money(1, "EUR")}
-    services.settle(attempt_id=pending.id, source=Source.POLL, now=now)
-    gateway.lies = {}
-
-    services.settle(attempt_id=pending.id, source=Source.STAFF, now=now)
-
-    attempt = Attempt.objects.get()
-    assert (attempt.status, attempt.needs_review) == ("pending", False)
-    assert attempt.next_poll_at is not None
-    assert history(pending.id)[-2:] == [("pending", "pending"), ("pending", "pending")]
 
 
 def test_a_failed_fetch_is_not_a_mismatch(
