@@ -55,6 +55,7 @@ AUTH_USER_MODEL = "accounts.User"
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "shop.kernel.http.middleware.RequestTrace",
+    "shop.kernel.http.security.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -118,6 +119,8 @@ REDIS_URL = env.str("REDIS_URL", default="")
 KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS", default="")
 KAFKA_TOPIC_PARTITIONS = env.int("KAFKA_TOPIC_PARTITIONS", default=12)
 KAFKA_TOPIC_REPLICATION = env.int("KAFKA_TOPIC_REPLICATION", default=1)
+# How soon a silent consumer loses its partitions; a real broker accepts 6 seconds or more.
+KAFKA_SESSION_TIMEOUT_MS = env.int("KAFKA_SESSION_TIMEOUT_MS", default=6_000)
 # Whatever else librdkafka should know: `security.protocol=SASL_SSL,sasl.mechanism=PLAIN,...`.
 KAFKA_OPTIONS = env.dict("KAFKA_OPTIONS", default={})
 CACHES = {

@@ -156,8 +156,8 @@ class Subscriber:
                 # dropped what was not consumed in time; the replay command finds such holes in the database.
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": 10_000,
-                "heartbeat.interval.ms": 1_000,
+                "session.timeout.ms": settings.KAFKA_SESSION_TIMEOUT_MS,
+                "heartbeat.interval.ms": settings.KAFKA_SESSION_TIMEOUT_MS // 4,
                 "topic.metadata.refresh.interval.ms": 10_000,
                 "fetch.wait.max.ms": 100,
                 "error_cb": self._reach.heard,

@@ -12,10 +12,11 @@ FOLDER: Path = settings.BASE_DIR / "docs" / "events"
 
 
 def schema_files() -> dict[str, str]:
-    """Return the content of each file by its name, `order.created.v1.schema.json`."""
+    """Return the content of each file by its name, `order.created.v1.schema.json`; events live in rooms `events`."""
     return {
         f"{type_name}.schema.json": json.dumps(_schema(declared), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         for type_name, declared in sorted(event_classes().items())
+        if declared.__module__.endswith(".events")
     }
 
 

@@ -41,7 +41,7 @@ def tell(*keys: UUID, start: int = 1) -> list[UUID]:
 
 
 @contextmanager
-def in_thread(work: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+def in_thread(work: Callable[[], None], stop: Callable[[], object]) -> Iterator[None]:
     """Run `work` beside the test; fail the test when it crashes."""
     crashes: list[BaseException] = []
 
@@ -85,8 +85,10 @@ Consuming = Callable[[Group], AbstractContextManager[GroupConsumer]]
 
 
 @pytest.fixture
-def listening(settings: Settings, transactional_db: None) -> Iterator[Group]:
+def listening(settings: Settings, db: None) -> Iterator[Group]:
     """A consumer group nobody has used before, which notes every user action."""
+    # The embedded broker waits this long, less a second, for the members of a group whenever one comes or goes.
+    settings.KAFKA_SESSION_TIMEOUT_MS = 1_500
     name = f"noting-{new_id()}"
     settings.CONSUMERS = {name: {"analytics.events.v1": "tests.integrations.kafka.effects.note"}}
     with connection.cursor() as cursor:

@@ -58,6 +58,7 @@ def test_handler_knows_what_caused_the_event(listening: Group, now: datetime) ->
         assert cursor.fetchall() == [(correlation, str(event_id))]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_batch_costs_one_statement_and_what_its_handlers_do(
     listening: Group, now: datetime, statements: Callable[[], AbstractContextManager[Statements]]
 ) -> None:
@@ -171,6 +172,7 @@ def test_data_that_does_not_fit_its_type_is_dead_at_once(listening: Group, now: 
     assert bytes(Parked.objects.get().value) == b"\xff{"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_one_failing_commit_does_not_take_the_batch_along(listening: Group, now: datetime) -> None:
     # Deferred to the commit: only there does the database refuse it.
     with connection.cursor() as cursor:

@@ -10,7 +10,7 @@ from shop.kernel.outbox.services import SHARDS, publish, shard_of
 from shop.kernel.transactions import open_unit_of_work
 from tests.shop.kernel.outbox.factories import action
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 ALL = range(SHARDS)
 

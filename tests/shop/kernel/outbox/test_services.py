@@ -13,7 +13,7 @@ from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
 from tests.conftest import Statements
 from tests.shop.kernel.outbox.factories import AT, action, expired
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_publish_outside_a_unit_of_work_raises() -> None:
@@ -40,6 +40,7 @@ def test_event_is_logged_and_queued_with_its_trace() -> None:
     assert queued.shard == services.shard_of(str(order_id))
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("events_each", [1, 30])
 def test_one_statement_tells_all_events_of_a_unit(
     statements: Callable[[], AbstractContextManager[Statements]], events_each: int
