@@ -2,13 +2,20 @@
 
 from django.urls import path
 
-from payments.views import CallbackView, CancelPaymentView, InternalPaymentView, OnePaymentView, PaymentsView
+from payments.views import (
+    CallbackView,
+    CancelPaymentView,
+    DefaultCallbackView,
+    InternalPaymentView,
+    OnePaymentView,
+    PaymentsView,
+)
 
 urlpatterns = [
     path("payments", PaymentsView.as_view()),
     path("payments/<str:payment_id>", OnePaymentView.as_view()),
     path("payments/<str:payment_id>/cancel", CancelPaymentView.as_view()),
-    path("payment-callback", CallbackView.as_view()),
+    path("payment-callback", DefaultCallbackView.as_view()),
     path("payment-callback/<str:gateway>", CallbackView.as_view()),
 ]
 

@@ -100,23 +100,22 @@ class CancelPaymentView(CheckedView):
         return Response(payment_json(services.cancel_attempt(caller=self.caller, payment_id=known, now=utc_now())))
 
 
-class CallbackView(OpenView):
-    """Where gateways report. Whoever calls is known by the signature over the raw body, so nothing parses it before."""
+class DefaultCallbackView(OpenView):
+    """Where the default gateway reports."""
 
-    @extend_schema(
-        operation_id="receive_callback",
-        request=OpenApiTypes.BINARY,
-        responses=ReceivedSchema,
-    )
-    def post(self, request: Request, gateway: str = "") -> Response:
-        """Store a gateway's message and answer; what it means is found out afterwards."""
-        services.receive_callback(
-            gateway=gateway or settings.DEFAULT_GATEWAY,
-            body=_raw_body(request),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            now=utc_now(),
-        )
-        return Response({"received": True})
+    @extend_schema(operation_id="receive_default_callback", request=OpenApiTypes.BINARY, responses=ReceivedSchema)
+    def post(self, request: Request) -> Response:
+        """Store the default gateway's message and answer."""
+        return _received(request, settings.DEFAULT_GATEWAY)
+
+
+class CallbackView(OpenView):
+    """Where a gateway reports."""
+
+    @extend_schema(operation_id="receive_callback", request=OpenApiTypes.BINARY, responses=ReceivedSchema)
+    def post(self, request: Request, gateway: str) -> Response:
+        """Store this gateway's message and answer."""
+        return _received(request, gateway)
 
 
 class InternalPaymentView(InternalView):
@@ -128,6 +127,20 @@ class InternalPaymentView(InternalView):
     def get(self, request: Request, payment_id: str) -> Response:  # noqa: ARG002  DRF passes it
         """Return any payment as it is known here; the gateway is not asked."""
         return Response(payment_json(_known(payment_id)))
+
+
+def _received(request: Request, gateway: str) -> Response:
+    """Store the message; what it means is found out afterwards.
+
+    Whoever calls is known by the signature over the raw body, so nothing parses it before.
+    """
+    services.receive_callback(
+        gateway=gateway,
+        body=_raw_body(request),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        now=utc_now(),
+    )
+    return Response({"received": True})
 
 
 def _raw_body(request: Request) -> bytes:
