@@ -1,0 +1,163 @@
+"""What the gateway tells twice, late, in the wrong order, or not at all."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from standardwebhooks import Webhook
+
+from integrations.demo.purchase import GOOD_CARD
+from integrations.sandbox_gateway.config import DEMO_WEBHOOK_SECRET
+from shop.kernel.ids import new_id
+from tests.journeys.shopper import CONFIRMATION, RECEIPT, SLOW_CARD, Shopper
+from tests.journeys.stack import Shown, Stack
+from tests.journeys.waiting import eventually
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+
+CALLBACKS = "SELECT type, state FROM payments_callback WHERE session_id = %s ORDER BY received_at"
+SUCCESSES = "SELECT source FROM payments_move WHERE attempt_id = %s AND to_status = 'succeeded'"
+
+
+def session_of(payment: Shown) -> str:
+    return str(payment["redirect_url"]).rpartition("/")[2]
+
+
+def callbacks(stack: Stack, payment: Shown) -> list[tuple[str, str]]:
+    return [(row[0], row[1]) for row in stack.rows(CALLBACKS, session_of(payment))]
+
+
+def paid_once(stack: Stack, shopper: Shopper, order: Shown, payment: Shown) -> None:
+    """Require one move, one event of each kind, one receipt."""
+    paid = shopper.until_order(order, "paid")
+    assert [entry["type"] for entry in paid["timeline"]].count("paid") == 1
+    assert len(stack.rows(SUCCESSES, payment["id"])) == 1
+    shopper.until_mails(order, CONFIRMATION, RECEIPT)
+    topics = [record.topic for record in stack.events(key=order["id"], topics=["payment.success", "order.paid"])]
+    assert topics == ["payment.success", "order.paid"]
+
+
+def test_the_same_callback_twice_at_once_is_received_twice_and_applied_once(stack: Stack, shopper: Shopper) -> None:
+    repeated = stack.metric("payments_callbacks_total", state="repeated")
+    order = shopper.buy()
+
+    with stack.faults(duplicate_callbacks=1):
+        payment = shopper.pay_order(order)
+        paid_once(stack, shopper, order, payment)
+
+    assert callbacks(stack, payment) == [("session.paid", "applied")]
+    eventually("the repeat", lambda: stack.metric("payments_callbacks_total", state="repeated") == repeated + 1)
+
+
+def test_a_late_callback_finds_its_payment_settled_by_a_poll(stack: Stack, shopper: Shopper) -> None:
+    order = shopper.buy()
+
+    with stack.faults(delay_seconds={"seconds": 8, "count": 1}):
+        payment = shopper.pay_order(order)
+        paid_once(stack, shopper, order, payment)
+
+    assert stack.rows(SUCCESSES, payment["id"]) == [("poll",)]
+    eventually("the callback", lambda: callbacks(stack, payment) == [("session.paid", "applied")])
+    paid_once(stack, shopper, order, payment)
+
+
+def test_callbacks_in_the_wrong_order_tell_the_same_story(stack: Stack, shopper: Shopper) -> None:
+    order = shopper.buy()
+
+    with stack.faults(reorder=1):
+        payment = shopper.pay_order(order, card=SLOW_CARD)
+        paid_once(stack, shopper, order, payment)
+        eventually("both callbacks", lambda: len(callbacks(stack, payment)) == 2)
+
+    assert callbacks(stack, payment) == [("session.paid", "applied"), ("session.processing", "applied")]
+    assert shopper.see_payment(payment)["status"] == "succeeded"
+
+
+def test_without_any_callback_the_order_is_paid_by_polling(stack: Stack, shopper: Shopper) -> None:
+    order = shopper.buy()
+
+    with stack.faults(drop_callbacks=True):
+        payment = shopper.pay_order(order)
+        paid_once(stack, shopper, order, payment)
+
+    assert callbacks(stack, payment) == []
+    assert stack.rows(SUCCESSES, payment["id"]) == [("poll",)]
+
+
+def test_a_browser_that_comes_back_before_the_callback_sees_what_the_gateway_says(
+    stack: Stack, shopper: Shopper
+) -> None:
+    order = shopper.buy()
+
+    with stack.faults(drop_callbacks=True):
+        payment = shopper.pay_order(order)
+        seen = shopper.see_payment(payment)
+        paid_once(stack, shopper, order, payment)
+
+    assert seen["status"] == "succeeded"
+    assert stack.rows(SUCCESSES, payment["id"]) == [("reader",)]
+
+
+def test_fifty_callbacks_at_once_make_one_payment(stack: Stack, shopper: Shopper) -> None:
+    order = shopper.buy()
+    payment = shopper.start_payment(order)
+    with stack.faults(drop_callbacks=True):
+        shopper.pay(payment["redirect_url"], card_number=GOOD_CARD)
+    body, headers = signed(stack.gateway("GET", f"/v1/sessions/{session_of(payment)}"))
+
+    def report(_: int) -> tuple[int, bytes]:
+        answer = stack.http.request("POST", f"{stack.web_url}/payment-callback", body=body, headers=headers)
+        return answer.status, answer.data
+
+    with ThreadPoolExecutor(50) as gateways:
+        answers = list(gateways.map(report, range(50)))
+
+    assert answers == [(200, b'{"received":true}')] * 50
+    paid_once(stack, shopper, order, payment)
+    assert callbacks(stack, payment) == [("session.paid", "applied")]
+    assert len(stack.events(key=order["id"], topics=["payment.success"])) == 1
+
+
+def test_a_lie_about_the_amount_is_held_for_a_person(stack: Stack, shopper: Shopper) -> None:
+    order = shopper.buy()
+
+    with stack.faults(wrong_amount=True):
+        payment = shopper.pay_order(order)
+        eventually("the quarantine", lambda: ("session.paid", "quarantined") in callbacks(stack, payment))
+
+    assert shopper.see_order(order)["status"] == "pending_payment"
+    assert shopper.stored_status(payment) == "pending"
+    assert stack.rows(SUCCESSES, payment["id"]) == []
+
+
+def test_a_gateway_that_fails_makes_one_session_in_the_end(stack: Stack, shopper: Shopper) -> None:
+    order = shopper.buy()
+    body = {"order_id": order["id"], "return_url": f"{shopper.base_url}/docs"}
+
+    with stack.faults(fail_requests=3):
+        refused = shopper.ask("POST", "/payments", body, key="again-and-again")
+    again = shopper.ask("POST", "/payments", body, key="again-and-again")
+
+    assert (refused.status, refused.body["code"]) == (503, "gateway_unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert again.status == 200
+    assert again.body["id"] == refused.body["payment_id"]
+    assert len(stack.sessions(order["number"])) == 1
+    shopper.pay(again.body["redirect_url"], card_number=GOOD_CARD)
+    paid_once(stack, shopper, order, again.body)
+
+
+def signed(session: Shown) -> tuple[bytes, dict[str, str]]:
+    """Return the callback the gateway would have sent, signed as it signs."""
+    now = datetime.now(UTC)
+    event_id = f"evt_{new_id().hex}"
+    event = {"id": event_id, "type": "session.paid", "created_at": now.isoformat(), "mode": "test", "data": session}
+    body = json.dumps(event)
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(DEMO_WEBHOOK_SECRET).sign(event_id, now, body),
+    }
+    return body.encode(), headers
