@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 from celery import Celery, Task, signals
+from django.conf import settings
 from prometheus_client import multiprocess
-from structlog.contextvars import bound_contextvars
 
+from settings import logs
 from shop.kernel.ids import new_id
 from shop.kernel.processes import announce_ready, serve_metrics
 from shop.kernel.tracing import Trace, tracing
@@ -21,13 +22,19 @@ class TracedTask(Task):  # type: ignore[type-arg]  # celery is untyped here
         """Run within the trace its headers carry; a task the clock sent begins its own."""
         correlation_id = getattr(self.request, "shop_correlation_id", None) or str(new_id())
         causation_id = getattr(self.request, "shop_causation_id", None) or ""
-        with tracing(Trace(correlation_id, causation_id)), bound_contextvars(request_id=correlation_id):
+        with tracing(Trace(correlation_id, causation_id)):
             return super().__call__(*args, **kwargs)
 
 
 app = Celery("shop", task_cls=TracedTask)
 app.config_from_object("settings.celery_options")
 app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def _log_as_everybody_does(**_: Any) -> None:
+    """Give worker and clock the shop's lines; where somebody answers this signal, Celery sets up none of its own."""
+    logs.apply(settings.LOGGING)
 
 
 @signals.worker_ready.connect

@@ -29,6 +29,11 @@ def current_trace() -> Trace:
     return trace
 
 
+def trace_under_way() -> Trace | None:
+    """Return the trace of what is being done, or None where nothing is: a log line begins no trace."""
+    return _current.get()
+
+
 @contextmanager
 def tracing(trace: Trace) -> Iterator[Trace]:
     """Do the enclosed work as part of `trace`."""

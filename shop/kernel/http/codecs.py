@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 import msgspec
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
@@ -37,8 +39,11 @@ class JSONParser(BaseParser):
         media_type: str | None = None,  # noqa: ARG002  DRF's signature
         parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002  DRF's signature
     ) -> Any:
-        """Return what the body says; ParseError (400) when it is not JSON."""
-        body = stream.read()
+        """Return what the body says; ParseError (400) when it is not JSON, RequestDataTooBig (413) when it is long."""
+        # Django measures a body only where it reads it itself, and here it is read from the stream.
+        body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise RequestDataTooBig(f"A body has up to {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
         if not body:
             return {}
         try:

@@ -40,10 +40,7 @@ class RequestTrace:
         parent = request.headers.get("traceparent", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else str(new_id())
         began = time.perf_counter()
-        with (
-            tracing(Trace(request_id, traceparent=parent if _TRACEPARENT.fullmatch(parent) else "")),
-            structlog.contextvars.bound_contextvars(request_id=request_id),
-        ):
+        with tracing(Trace(request_id, traceparent=parent if _TRACEPARENT.fullmatch(parent) else "")):
             response = self.get_response(request)
             if request.path not in _QUIET_PATHS:
                 log.info(

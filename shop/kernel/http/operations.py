@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 Check = Callable[[], str | None]
 
+_FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+
 
 def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's signature
     """Say that the process is alive; whether it can work is `readyz`'s question."""
@@ -102,14 +104,17 @@ def _may_scrape(request: HttpRequest) -> bool:
     if settings.METRICS_TOKEN and scheme == "Bearer":
         return secrets.compare_digest(token.encode(), settings.METRICS_TOKEN.encode())
     # A proxy stands between a forwarded caller and this address, so the address proves nothing about him.
-    return "X-Forwarded-For" not in request.headers and _is_private(request.META.get("REMOTE_ADDR", ""))
+    forwarded = any(name in request.headers for name in _FORWARDED)
+    return not forwarded and _is_private(request.META.get("REMOTE_ADDR", ""))
 
 
 def _is_private(address: str) -> bool:
     try:
-        return ip_address(address).is_private
+        read = ip_address(address)
     except ValueError:
         return False
+    # A server that listens on IPv6 writes every IPv4 address in a range that counts as private.
+    return (getattr(read, "ipv4_mapped", None) or read).is_private
 
 
 def _first_line(error: Exception) -> str:

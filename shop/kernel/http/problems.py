@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import DatabaseError, OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from psycopg import errors as postgres
 from rest_framework import exceptions
@@ -93,7 +93,7 @@ def for_exception(error: Exception) -> HttpResponse | None:  # noqa: PLR0911  on
             return problem(HTTPStatus.FORBIDDEN, code="permission_denied", detail="You may not do this.")
         case RequestDataTooBig():
             return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code="body_too_large", detail="The body is too large.")
-        case DatabaseError() if isinstance(error, OperationalError) or isinstance(error.__cause__, _BUSY):
+        case OperationalError() | InterfaceError():
             return _for_busy_database(error)
         case _:
             return None
@@ -131,7 +131,7 @@ def _for_api_exception(error: exceptions.APIException) -> HttpResponse:
     return problem(error.status_code, code=_CODES.get(code, code), detail=str(detail), headers=headers)
 
 
-def _for_busy_database(error: DatabaseError) -> HttpResponse:
+def _for_busy_database(error: OperationalError | InterfaceError) -> HttpResponse:
     busy = isinstance(error.__cause__, _BUSY)
     log.warning("database.busy" if busy else "database.away", error=type(error.__cause__ or error).__name__)
     return problem(
