@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.db.models import Q
 
 from checkout.dto import FrozenLine, Totals
 from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEntry
@@ -105,10 +106,16 @@ def mail_order(*, order_id: UUID) -> MailOrder | None:
     )
 
 
-def overdue(*, now: datetime, limit: int) -> list[UUID]:
-    """Return orders still waiting for money after their deadline, the longest overdue first."""
+def overdue(*, now: datetime, limit: int, after: UUID | None = None) -> list[UUID]:
+    """Return orders still waiting for money after their deadline, the longest overdue first.
+
+    `after` is the last order of the page before; it may have left the list meanwhile.
+    """
     waiting = Order.objects.filter(status=Status.PENDING_PAYMENT.value, payment_deadline__lt=now)
-    return list(waiting.order_by("payment_deadline").values_list("pk", flat=True)[:limit])
+    if after is not None:
+        deadline = Order.objects.values_list("payment_deadline", flat=True).get(pk=after)
+        waiting = waiting.filter(Q(payment_deadline__gt=deadline) | Q(payment_deadline=deadline, pk__gt=after))
+    return list(waiting.order_by("payment_deadline", "pk").values_list("pk", flat=True)[:limit])
 
 
 def _one(statement: str, parameters: list[UUID | None]) -> OrderView:

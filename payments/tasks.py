@@ -1,6 +1,7 @@
 """Alarm clocks: find what is due, call one service for each. The row is the truth; a lost tick loses nothing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -44,8 +45,15 @@ def poll_attempts(**_: object) -> None:
 @shared_task(name="payments.tasks.expire_orders")
 def expire_orders(**_: object) -> None:
     """End the orders whose deadline has passed without money."""
-    overdue = orders.overdue(now=utc_now(), limit=BATCH)
-    _each(overdue, lambda order_id: services.expire_order(order_id=order_id, now=utc_now()))
+    _each(_overdue(utc_now()), lambda order_id: services.expire_order(order_id=order_id, now=utc_now()))
+
+
+def _overdue(now: datetime) -> Iterator[UUID]:
+    """Yield every overdue order, page by page: those that are held back must not keep the others from their turn."""
+    page = orders.overdue(now=now, limit=BATCH)
+    while page:
+        yield from page
+        page = orders.overdue(now=now, limit=BATCH, after=page[-1])
 
 
 def _each(ids: Iterable[UUID], serve: Callable[[UUID], object]) -> None:

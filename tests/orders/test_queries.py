@@ -102,6 +102,8 @@ def test_overdue_orders_are_those_that_wait_past_their_deadline_longest_first(sh
 
     assert queries.overdue(now=late, limit=9) == [older.order_id, younger.order_id]
     assert queries.overdue(now=late, limit=1) == [older.order_id]
+    assert queries.overdue(now=late, limit=1, after=older.order_id) == [younger.order_id]
+    assert queries.overdue(now=late, limit=1, after=younger.order_id) == []
     assert queries.overdue(now=now + timedelta(minutes=30), limit=9) == []
 
 

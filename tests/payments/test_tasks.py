@@ -94,6 +94,24 @@ def test_overdue_orders_expire(shopper: Caller, order: OrderView, now: datetime)
     assert status_of(payment.payment_id) == "expired"
 
 
+def test_overdue_orders_that_are_held_back_do_not_keep_others_from_expiring(
+    shopper: Caller, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "BATCH", 1)
+    held, unpaid = (placed(caller=shopper, now=now) for _ in range(2))
+    started(shopper, held, now)
+    long_ago = now - timedelta(hours=1)
+    Order.objects.update(payment_deadline=long_ago)
+    Order.objects.filter(pk=held.order_id).update(payment_deadline=long_ago - timedelta(hours=1))
+    Payable.objects.update(deadline=long_ago)
+    Attempt.objects.update(expires_at=long_ago, review_reason="amount")
+
+    tasks.expire_orders()
+
+    assert again(held).status == "pending_payment"
+    assert again(unpaid).status == "expired"
+
+
 def test_one_row_that_fails_stops_no_other(
     shopper: Caller, gateway: FakeGateway, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
