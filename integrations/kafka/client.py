@@ -271,10 +271,14 @@ def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Receiv
 def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
     """Create the topics that are missing; return what became of each: `there`, `created` or the reason it is not.
 
-    A broker without topic administration (the embedded one) creates a topic when it is asked about it.
+    A broker without topic administration (the embedded one) creates a topic when it is asked about it. BrokerError
+    when no broker answers.
     """
     admin = AdminClient(_options(), logger=_library_log)
-    known = admin.list_topics(timeout=_METADATA_SECONDS).topics
+    try:
+        known = admin.list_topics(timeout=_METADATA_SECONDS).topics
+    except KafkaException as error:
+        raise BrokerError(error.args[0].str()) from error
     outcome = {topic: "there" for topic in topics if topic in known}
     wanted = [
         NewTopic(topic, settings.KAFKA_TOPIC_PARTITIONS, settings.KAFKA_TOPIC_REPLICATION)

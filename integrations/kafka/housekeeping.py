@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Min
 
-from integrations.kafka import metrics
 from integrations.kafka.groups import group_names
 from integrations.kafka.models import Parked
 from shop.kernel.outbox.instants import first_id_at
@@ -36,12 +35,16 @@ def _forget(consumer: str, *, before: str) -> int:
     return deleted
 
 
-def measure_parked() -> None:
-    """Set the gauges of parked events and dead letters."""
-    counts = {
-        (row["consumer"], row["state"]): row["count"]
-        for row in Parked.objects.values("consumer", "state").annotate(count=Count("id"))
-    }
-    for consumer in group_names():
-        for state in Parked.State:
-            metrics.parked_waiting.labels(consumer, state.value).set(counts.get((consumer, state.value), 0))
+def count_parked() -> dict[tuple[str, str], int]:
+    """Return how many events each consumer has parked, by consumer and state: `waiting` and `dead`."""
+    counts = dict.fromkeys(((consumer, state.value) for consumer in group_names() for state in Parked.State), 0)
+    for consumer, state, count in Parked.objects.values_list("consumer", "state").annotate(count=Count("id")):
+        counts[consumer, state] = count
+    return counts
+
+
+def parked_due_since() -> datetime | None:
+    """Return when the first parked event was due, or will be; None when none waits."""
+    waiting = Parked.objects.filter(state=Parked.State.WAITING)
+    due: datetime | None = waiting.aggregate(at=Min("next_attempt_at"))["at"]
+    return due

@@ -11,9 +11,6 @@ delivery_seconds = Histogram(
 batch_seconds = Histogram("shop_relay_batch_seconds", "From reading a batch to taking it out.", buckets=_SECONDS)
 relay_errors = Counter("shop_relay_errors_total", "Interruptions of the relay.", ["kind"])
 leases_held = Gauge("shop_relay_leases_held", "Shards this relay reads.")
-queue_depth = Gauge("shop_outbox_pending", "Events Kafka has not acknowledged yet.")
-queue_failed = Gauge("shop_outbox_failed", "Events Kafka refuses for good; each holds back its key.")
-queue_oldest = Gauge("shop_outbox_oldest_seconds", "Age of the oldest event in the queue.")
 
 consumed = Counter(
     "shop_consumer_events_total",
@@ -22,4 +19,3 @@ consumed = Counter(
 )
 handle_seconds = Histogram("shop_consumer_batch_seconds", "One batch, commit included.", ["group"], buckets=_SECONDS)
 consumer_lag = Gauge("shop_consumer_lag", "Events on the broker this group has not received yet.", ["group"])
-parked_waiting = Gauge("shop_consumer_parked", "Parked events by state: waiting, dead.", ["group", "state"])

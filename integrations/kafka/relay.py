@@ -15,7 +15,6 @@ from integrations.kafka.client import Publisher, failure_of
 from integrations.kafka.envelope import headers_of
 from integrations.kafka.errors import BrokerError, Refused
 from integrations.kafka.leases import Leases
-from shop.kernel.clock import utc_now
 from shop.kernel.outbox import queue
 from shop.kernel.outbox.dto import Queued
 from shop.kernel.outbox.wakeup import Notices
@@ -26,7 +25,6 @@ BATCH = 1_000
 IN_FLIGHT = 3
 SHORTEST_WAIT_SECONDS = 0.005
 LONGEST_WAIT_SECONDS = 0.250
-MEASURE_SECONDS = 10.0
 GOODBYE_SECONDS = 5.0
 
 
@@ -63,7 +61,6 @@ class Relay:
         self._flights: list[Flight] = []
         self._publisher = Publisher()
         self._wait_seconds = SHORTEST_WAIT_SECONDS
-        self._next_measure = 0.0
         self._failures = 0
         self.is_up = Signal()
 
@@ -102,7 +99,6 @@ class Relay:
             # Nothing more waits: send at once rather than linger for company.
             self._publisher.flush(1)
         self._settle()
-        self._measure()
         self._wait(busy=bool(rows or self._flights))
 
     def _in_flight(self) -> list[int]:
@@ -184,16 +180,6 @@ class Relay:
         self._flights.clear()
         self._publisher = Publisher()
         self._stop.wait(min(0.1 * 2**self._failures, 5.0))
-
-    def _measure(self) -> None:
-        if time.monotonic() < self._next_measure:
-            return
-        self._next_measure = time.monotonic() + MEASURE_SECONDS
-        depth = queue.depth()
-        metrics.queue_depth.set(depth.pending)
-        metrics.queue_failed.set(depth.failed)
-        age = (utc_now() - depth.oldest_at).total_seconds() if depth.oldest_at else 0
-        metrics.queue_oldest.set(age)
 
     def _finish(self) -> None:
         """Wait for what is in flight, take it out, hand the shards over."""

@@ -60,7 +60,7 @@ def test_heal_delivers_the_holes_and_only_them(holes: Group) -> None:
     assert sorted(effects.effects(ONE)) == [(ONE, n) for n in range(1, 11)]
     audit = Replay.objects.get()
     assert (audit.delivered, audit.repeated, audit.expected, audit.outcome) == (5, 0, 5, "done")
-    assert (audit.reason, audit.consumers, audit.mode) == ("mended", [holes.name], "heal")
+    assert (audit.reason, audit.consumers, audit.mode) == ("deployment of v3", [holes.name], "heal")
     assert audit.finished_at is not None
 
 

@@ -25,13 +25,12 @@ def test_the_clock_drains_what_is_due_and_shows_what_is_left(listening: Group) -
     deliver(group=listening, events=told(), now=utc_now() - timedelta(minutes=1))
 
     assert tasks.redrive_parked(surprise="of a newer deployment") == 0
-    gauge = {"group": listening.name, "state": "waiting"}
-    assert REGISTRY.get_sample_value("shop_consumer_parked", gauge) == 2
+    assert count_parked()[listening.name, "waiting"] == 2
     effects.poisoned.clear()
     Parked.objects.update(next_attempt_at=utc_now())
 
     assert tasks.redrive_parked() == 2
-    assert REGISTRY.get_sample_value("shop_consumer_parked", gauge) == 0
+    assert count_parked()[listening.name, "waiting"] == 0
 
 
 def test_inbox_rows_outlive_the_log_and_then_go(listening: Group) -> None:

@@ -9,7 +9,7 @@ from integrations.kafka.consumer import GroupConsumer
 from integrations.kafka.errors import NoHandler
 from integrations.kafka.groups import group, group_names
 from integrations.kafka.stopping import on_stop
-from integrations.kafka.topics import ensure_topics
+from integrations.kafka.topics import ensure_topics_when_reachable
 from shop.kernel.processes import announce_ready, serve_metrics
 
 log = structlog.get_logger(__name__)
@@ -29,10 +29,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, group: str | None = None, **_options: Any) -> None:
         """Run one thread a group; when one of them crashes, the process ends and says so by its status."""
         serve_metrics()
-        ensure_topics()
         stop = threading.Event()
         on_stop(stop.set)
         members = [_Member(name=name, stop=stop) for name in ([group] if group else group_names())]
+        ensure_topics_when_reachable(stop=stop)
         for member in members:
             member.start()
         self._watch(members, stop)

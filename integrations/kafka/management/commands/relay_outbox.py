@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 from integrations.kafka.relay import Relay
 from integrations.kafka.republish import republish_unheard
 from integrations.kafka.stopping import on_stop
+from integrations.monitoring import Standing
 from shop.kernel.processes import announce_ready, serve_metrics
 
 
@@ -19,7 +20,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run the relay in this process's only thread that works."""
-        serve_metrics()
+        # What waits is asked of the database when Prometheus asks: by one process, and not by every web worker.
+        serve_metrics(Standing())
         if settings.KAFKA_REPUBLISH_AT_BOOT_SECONDS:
             republish_unheard(seconds=settings.KAFKA_REPUBLISH_AT_BOOT_SECONDS)
         relay = Relay()
