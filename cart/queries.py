@@ -77,9 +77,12 @@ def stored_cart(*, user_id: UUID) -> StoredCart:
 
 
 def offers_for(*, cart: StoredCart, sku: str | None = None) -> dict[str, Offer]:
-    """Return today's offers for what is in the cart, and for one article more; no statement for nothing."""
+    """Return today's offers for what is in the cart, and for one article more; no statement for nothing.
+
+    What the shopper's own open checkout has reserved is available to the shopper.
+    """
     skus = [*cart.lines] if sku is None or sku in cart.lines else [*cart.lines, sku]
-    return catalog.offers(skus=skus, currency=cart.currency) if skus else {}
+    return catalog.offers(skus=skus, currency=cart.currency, holder=cart.user_id) if skus else {}
 
 
 def shown(*, cart: StoredCart, offers: Mapping[str, Offer]) -> CartView:

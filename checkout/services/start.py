@@ -86,7 +86,13 @@ def start(*, caller: Caller, request: CheckoutRequest, now: datetime) -> Checkou
     offer = _frozen(caller, contents, request, now=now)
     expires_at = now + timedelta(seconds=settings.CHECKOUT_LIFETIME_SECONDS)
     replaced = _open(offer, expires_at=expires_at, now=now)
-    inventory.reserve(reservation_id=offer.checkout_id, lines=contents.lines, expires_at=expires_at, replaces=replaced)
+    inventory.reserve(
+        reservation_id=offer.checkout_id,
+        holder=caller.id,
+        lines=contents.lines,
+        expires_at=expires_at,
+        replaces=replaced,
+    )
     publish(_started(caller, offer, now=now))
     log.info("checkout.started", checkout_id=str(offer.checkout_id), replaced=str(replaced) if replaced else None)
     return CheckoutView(status=Status.OPEN, expires_at=expires_at, offer=offer)

@@ -1,4 +1,4 @@
-"""What can be asked about what is sold. Stock comes from inventory's view, in the same statement."""
+"""What can be asked about what is sold. Stock comes through inventory's doors in SQL, in the same statement."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,16 +15,19 @@ FROM catalog_article AS article
 JOIN catalog_product AS product ON product.id = article.product_id AND product.published
 JOIN catalog_price AS price ON price.article_id = article.id AND price.currency = %(currency)s
 LEFT JOIN inventory_available AS stock ON stock.sku = article.sku
-WHERE article.published
 """
 
+# A shopper's own open checkout holds units for that very shopper: to them they are still to be had.
 _OFFERS = (
     """
 SELECT article.sku, article.name, coalesce(nullif(article.image_url, ''), product.image_url), product.category,
-       article.tax_class, price.amount, coalesce(stock.available, 0)
+       article.tax_class, price.amount, coalesce(stock.available, 0) + coalesce(own.quantity, 0)
 """
     + _SOLD
-    + "AND article.sku = ANY(%(skus)s::text[])"
+    + """
+LEFT JOIN inventory_reserved_by(%(holder)s::uuid) AS own ON own.sku = article.sku
+WHERE article.published AND article.sku = ANY(%(skus)s::text[])
+"""
 )
 
 _SHOWN = (
@@ -34,6 +37,7 @@ SELECT article.id, article.sku, article.name, product.description,
        coalesce(stock.available, 0)
 """
     + _SOLD
+    + "WHERE article.published "
 )
 
 _ONE = _SHOWN + "AND article.sku = %(sku)s"
@@ -48,13 +52,14 @@ _BACKWARDS = "ORDER BY article.id DESC LIMIT %(limit)s::int"
 MOST_WORDS = 10
 
 
-def offers(*, skus: Sequence[str], currency: str) -> dict[str, Offer]:
+def offers(*, skus: Sequence[str], currency: str, holder: UUID | None = None) -> dict[str, Offer]:
     """Return what these articles cost and how many are there, by SKU, in one statement.
 
-    Articles that are not sold (unknown, hidden, or without a price in this currency) are missing in the answer.
+    What the shopper `holder` has reserved counts as there for them. Articles that are not sold (unknown, hidden, or
+    without a price in this currency) are missing in the answer.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_OFFERS, {"skus": list(skus), "currency": currency})
+        cursor.execute(_OFFERS, {"skus": list(skus), "currency": currency, "holder": holder})
         rows = cursor.fetchall()
     return {
         sku: Offer(

@@ -127,7 +127,7 @@ class ReservationAdmin(ReadOnlyAdmin):
     sortable_by: ClassVar[list[str]] = []
     paginator = InfinitePaginator
     show_full_result_count = False
-    fields: ClassVar = ["id", "state_label", "expires_at", "created_at", "articles"]
+    fields: ClassVar = ["id", "holder", "state_label", "expires_at", "created_at", "articles"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         """Bring the lines along."""

@@ -11,7 +11,7 @@ class Stock(models.Model):
     """The units of one article: on the shelf, and of those held for shoppers. The rest may be bought.
 
     The row's lock is what shoppers of the same article queue for. The view `inventory_available (sku, available)`
-    is what other contexts may join.
+    and the function `inventory_reserved_by (shopper)`, rows of `(sku, quantity)`, are what other contexts may join.
     """
 
     sku = models.TextField(primary_key=True)
@@ -37,6 +37,8 @@ class Reservation(models.Model):
     """Units held together for one checkout, whose id it bears, and for the order that comes of it."""
 
     id = models.UUIDField(primary_key=True, default=new_id)
+    # The shopper, whom units that are only reserved do not stand in the way of.
+    holder = models.UUIDField()
     state = models.TextField(choices=[(state.value, state.capitalize()) for state in ReservationState])
     # Says until when the units are meant to be held; releasing them is up to whoever made the reservation.
     expires_at = models.DateTimeField(null=True)
@@ -48,6 +50,14 @@ class Reservation(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 name="inventory_reservation_state", condition=Q(state__in=[state.value for state in ReservationState])
+            ),
+        ]
+        indexes: ClassVar = [
+            # However much a shopper has bought before, only what is reserved now is found.
+            models.Index(
+                fields=["holder"],
+                condition=Q(state=ReservationState.RESERVED.value),
+                name="inventory_reservation_reserved",
             ),
         ]
 

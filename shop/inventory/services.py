@@ -40,8 +40,9 @@ WITH wanted AS (
     FROM wanted LEFT JOIN stock USING (sku) LEFT JOIN freed USING (sku)
     WHERE coalesce(free, 0) + coalesce(freed.quantity, 0) < wanted.quantity
 ), made AS (
-    INSERT INTO inventory_reservation (id, state, expires_at, created_at)
-    SELECT %(id)s::uuid, 'reserved', %(expires_at)s::timestamptz, now() WHERE NOT EXISTS (SELECT FROM short)
+    INSERT INTO inventory_reservation (id, holder, state, expires_at, created_at)
+    SELECT %(id)s::uuid, %(holder)s::uuid, 'reserved', %(expires_at)s::timestamptz, now()
+    WHERE NOT EXISTS (SELECT FROM short)
 ), lines AS (
     INSERT INTO inventory_reservation_line (reservation_id, sku, quantity)
     SELECT %(id)s::uuid, sku, quantity FROM wanted WHERE NOT EXISTS (SELECT FROM short)
@@ -132,9 +133,9 @@ WHERE sku = %(sku)s AND held <= %(on_hand)s::int
 
 @joins_unit_of_work
 def reserve(
-    *, reservation_id: UUID, lines: Sequence[Wanted], expires_at: datetime, replaces: UUID | None = None
+    *, reservation_id: UUID, holder: UUID, lines: Sequence[Wanted], expires_at: datetime, replaces: UUID | None = None
 ) -> None:
-    """Hold the units of all lines, or raise InsufficientStock and change nothing.
+    """Hold the units of all lines for a shopper, or raise InsufficientStock and change nothing.
 
     `replaces` names a reservation whose units are released first, in the same statement.
     """
@@ -142,6 +143,7 @@ def reserve(
         _RESERVE,
         {
             "id": reservation_id,
+            "holder": holder,
             "skus": [line.sku for line in lines],
             "quantities": [line.quantity for line in lines],
             "expires_at": expires_at,

@@ -70,7 +70,10 @@ def open_checkout(*, caller: Caller, now: datetime, skus: tuple[str, ...] = ("MU
         )
     with open_unit_of_work():
         stock.reserve(
-            reservation_id=checkout.id, lines=[Wanted(sku, 2) for sku in skus], expires_at=checkout.expires_at
+            reservation_id=checkout.id,
+            holder=caller.id,
+            lines=[Wanted(sku, 2) for sku in skus],
+            expires_at=checkout.expires_at,
         )
     return checkout.id
 

@@ -6,6 +6,8 @@ from datetime import date
 import pytest
 from pytest_django import Settings
 
+from cart.errors import InsufficientStock as NotEnoughForTheCart
+from cart.queries import cart_of
 from cart.services import set_quantity
 from checkout import services
 from checkout.dto import CheckoutRequest, CheckoutView
@@ -15,9 +17,11 @@ from checkout.queries import checkout
 from checkout.states import Status
 from shop.inventory.errors import InsufficientStock
 from shop.inventory.queries import conservation_report
+from shop.inventory.services import allocate
 from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
 from shop.kernel.outbox.models import LoggedEvent
+from shop.kernel.transactions import open_unit_of_work
 from tests.cart.factories import NOW, filled, on_sale, stocked, withdrawn
 from tests.checkout.factories import (
     ADDRESS,
@@ -269,6 +273,33 @@ def test_what_the_shopper_already_holds_is_free_for_the_next_checkout(shopper: C
     start(shopper)
 
     assert held("MUG") == 2
+
+
+def test_back_in_the_cart_shoppers_are_not_in_their_own_way(shopper: Caller, stranger: Caller) -> None:
+    on_sale("MUG", available=5)
+    filled(stranger, MUG=1)
+    started(shopper, MUG=4)
+
+    assert [(line.available, line.quantity) for line in cart_of(user_id=shopper.id).lines] == [(5, 4)]
+    assert cart_of(user_id=shopper.id).warnings == ()
+    assert cart_of(user_id=stranger.id).lines[0].available == 1
+    cart = set_quantity(caller=shopper, sku="MUG", quantity=5, if_version=None, now=NOW)
+    assert (cart.lines[0].quantity, cart.warnings) == (5, ())
+    with pytest.raises(NotEnoughForTheCart) as refused:
+        set_quantity(caller=shopper, sku="MUG", quantity=6, if_version=None, now=NOW)
+    assert refused.value.data["available"] == 5
+    assert start(shopper).offer.lines[0].quantity == 5
+    assert held("MUG") == 5
+
+
+def test_what_the_shopper_has_ordered_is_no_longer_there_for_the_next_cart(shopper: Caller) -> None:
+    on_sale("MUG", available=5)
+    checkout_id = started(shopper, MUG=4).offer.checkout_id
+    with open_unit_of_work():
+        services.claim_for_order(checkout_id=checkout_id, user_id=shopper.id, quote_hash=None, now=NOW)
+        allocate(reservation_id=checkout_id)
+
+    assert filled(shopper, MUG=1).lines[0].available == 1
 
 
 def test_a_refused_second_checkout_leaves_the_first_one_open(shopper: Caller) -> None:

@@ -107,7 +107,7 @@ def test_with_stock_sets_what_it_can_and_says_what_it_could_not(tmp_path: Path) 
     file.write_text(header + "a,A,A,10,5\nb,B,B,10,5\n")
     run(file)
     with open_unit_of_work():
-        reserve(reservation_id=new_id(), lines=[Wanted("B", 3)], expires_at=utc_now())
+        reserve(reservation_id=new_id(), holder=new_id(), lines=[Wanted("B", 3)], expires_at=utc_now())
     file.write_text(header + "a,A,A,10,7\nb,B,B,10,2\n")
 
     report = run(file, "--with-stock")

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from uuid import UUID
 
 import pytest
 from django.test import override_settings
@@ -9,11 +10,13 @@ from shop.catalog.dto import Offer, ProductFilter, ProductView, TaxClass
 from shop.catalog.models import Article, Product
 from shop.inventory.dto import Wanted
 from shop.inventory.services import reserve
+from shop.inventory.states import ReservationState
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 from shop.kernel.transactions import open_unit_of_work
 from tests.shop.catalog.factories import article, bring_in, product
+from tests.shop.inventory.factories import reservation_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("public_url")]
 Counting = Callable[[], AbstractContextManager[list[str]]]
@@ -36,7 +39,7 @@ def test_an_offer_is_what_can_be_bought_now() -> None:
         product(article("TEA", image_url="https://images.example/tea.png"), handle="tea"),
     )
     with open_unit_of_work():
-        reserve(reservation_id=new_id(), lines=[Wanted("MUG-R", 2)], expires_at=utc_now())
+        reserve(reservation_id=new_id(), holder=new_id(), lines=[Wanted("MUG-R", 2)], expires_at=utc_now())
 
     offers = queries.offers(skus=["MUG-R", "TEA", "NO-SUCH"], currency="EUR")
 
@@ -51,6 +54,37 @@ def test_an_offer_is_what_can_be_bought_now() -> None:
         available=3,
     )
     assert offers["TEA"].image_url == "https://images.example/tea.png"
+
+
+def test_what_shoppers_have_reserved_is_there_for_themselves_only() -> None:
+    bring_in(product(article("MUG-R"), article("MUG-B")))
+    shopper, stranger = new_id(), new_id()
+    with open_unit_of_work():
+        reserve(
+            reservation_id=new_id(),
+            holder=shopper,
+            lines=[Wanted("MUG-R", 3), Wanted("MUG-B", 5)],
+            expires_at=utc_now(),
+        )
+        reserve(reservation_id=new_id(), holder=stranger, lines=[Wanted("MUG-R", 1)], expires_at=utc_now())
+
+    def there(holder: UUID | None) -> dict[str, int]:
+        found = queries.offers(skus=["MUG-R", "MUG-B"], currency="EUR", holder=holder)
+        return {sku: offer.available for sku, offer in found.items()}
+
+    assert there(shopper) == {"MUG-R": 4, "MUG-B": 5}
+    assert there(stranger) == {"MUG-R": 2, "MUG-B": 0}
+    assert there(new_id()) == there(None) == {"MUG-R": 1, "MUG-B": 0}
+
+
+@pytest.mark.parametrize("state", [state for state in ReservationState if state is not ReservationState.RESERVED])
+def test_only_what_is_still_reserved_counts_for_the_shopper(state: ReservationState) -> None:
+    bring_in(product(article("MUG", on_hand=5)))
+    shopper = new_id()
+    reservation_in(state, holder=shopper, MUG=2)
+
+    seen_by_all = queries.offers(skus=["MUG"], currency="EUR")["MUG"].available
+    assert queries.offers(skus=["MUG"], currency="EUR", holder=shopper)["MUG"].available == seen_by_all
 
 
 def test_what_is_hidden_or_has_no_price_is_not_on_offer() -> None:

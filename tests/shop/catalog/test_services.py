@@ -107,7 +107,7 @@ def test_live_stock_is_not_overwritten() -> None:
 def test_stock_is_set_when_asked_but_never_below_what_shoppers_hold() -> None:
     bring_in(product(article("MUG"), article("TEA"), article("POT")))
     with open_unit_of_work():
-        reserve(reservation_id=new_id(), lines=[Wanted("MUG", 3)], expires_at=utc_now())
+        reserve(reservation_id=new_id(), holder=new_id(), lines=[Wanted("MUG", 3)], expires_at=utc_now())
     listed = product(article("MUG", on_hand=2), article("TEA", on_hand=50), article("POT", on_hand=None))
 
     stored = services.store(listed=as_file(listed), with_stock=True)

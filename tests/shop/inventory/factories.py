@@ -11,6 +11,7 @@ from shop.kernel.ids import new_id
 from shop.kernel.transactions import open_unit_of_work
 
 EXPIRES_AT = datetime(2026, 11, 22, 12, 15, tzinfo=UTC)
+HOLDER = UUID(int=0xADA)
 
 
 def stocked(**on_hand: int) -> None:
@@ -19,21 +20,22 @@ def stocked(**on_hand: int) -> None:
         services.receive(levels=[StockLevel(sku, units) for sku, units in on_hand.items()], overwrite=True)
 
 
-def reserved(**quantities: int) -> UUID:
+def reserved(*, holder: UUID = HOLDER, **quantities: int) -> UUID:
     """Reserve units, `reserved(MUG=2)`, and return the reservation's id."""
     reservation_id = new_id()
     with open_unit_of_work():
         services.reserve(
             reservation_id=reservation_id,
+            holder=holder,
             lines=[Wanted(sku, quantity) for sku, quantity in quantities.items()],
             expires_at=EXPIRES_AT,
         )
     return reservation_id
 
 
-def reservation_in(state: ReservationState, **quantities: int) -> UUID:
+def reservation_in(state: ReservationState, *, holder: UUID = HOLDER, **quantities: int) -> UUID:
     """Return a reservation that has been moved to `state` as the shop would move it."""
-    reservation_id = reserved(**quantities)
+    reservation_id = reserved(holder=holder, **quantities)
     with open_unit_of_work():
         if state in {ReservationState.ALLOCATED, ReservationState.COMMITTED, ReservationState.RESTOCKED}:
             services.allocate(reservation_id=reservation_id)

@@ -17,7 +17,7 @@ from shop.inventory.queries import conservation_report
 from shop.inventory.states import ReservationState
 from shop.kernel.ids import new_id
 from shop.kernel.transactions import open_unit_of_work
-from tests.shop.inventory.factories import EXPIRES_AT, reservation_in, reserved, stock_of, stocked
+from tests.shop.inventory.factories import EXPIRES_AT, HOLDER, reservation_in, reserved, stock_of, stocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,7 +42,9 @@ def at_once(deeds: Sequence[Callable[[], object]]) -> list[object]:
 
 
 def reserving(lines: list[Wanted], *, replaces: UUID | None = None) -> Callable[[], object]:
-    return lambda: services.reserve(reservation_id=new_id(), lines=lines, expires_at=EXPIRES_AT, replaces=replaces)
+    return lambda: services.reserve(
+        reservation_id=new_id(), holder=HOLDER, lines=lines, expires_at=EXPIRES_AT, replaces=replaces
+    )
 
 
 def outcomes(results: list[object]) -> Counter[str]:

@@ -14,7 +14,7 @@ from shop.inventory.states import ReservationState
 from shop.kernel.errors import IllegalTransition
 from shop.kernel.ids import new_id
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
-from tests.shop.inventory.factories import EXPIRES_AT, reservation_in, reserved, stock_of, stocked
+from tests.shop.inventory.factories import EXPIRES_AT, HOLDER, reservation_in, reserved, stock_of, stocked
 
 pytestmark = pytest.mark.django_db
 Counting = Callable[[], AbstractContextManager[list[str]]]
@@ -29,6 +29,7 @@ def test_reserving_holds_every_line() -> None:
     assert stock_of("MUG") == (5, 2)
     reservation = Reservation.objects.get(id=reservation_id)
     assert (reservation.state, reservation.expires_at) == ("reserved", EXPIRES_AT)
+    assert reservation.holder == HOLDER
     lines = ReservationLine.objects.filter(reservation=reservation)
     assert list(lines.values_list("sku", "quantity")) == [("MUG", 2), ("TEA", 4)]
 
@@ -37,7 +38,9 @@ def test_the_same_article_on_two_lines_adds_up() -> None:
     stocked(MUG=5)
 
     with open_unit_of_work():
-        services.reserve(reservation_id=new_id(), lines=[Wanted("MUG", 2), Wanted("MUG", 3)], expires_at=EXPIRES_AT)
+        services.reserve(
+            reservation_id=new_id(), holder=HOLDER, lines=[Wanted("MUG", 2), Wanted("MUG", 3)], expires_at=EXPIRES_AT
+        )
 
     assert stock_of("MUG") == (5, 5)
 
@@ -48,7 +51,7 @@ def test_one_short_line_reserves_none() -> None:
     lines = [Wanted("MUG", 2), Wanted("TEA", 2), Wanted("NO-SUCH", 1)]
 
     with pytest.raises(InsufficientStock) as refusal, open_unit_of_work():
-        services.reserve(reservation_id=reservation_id, lines=lines, expires_at=EXPIRES_AT)
+        services.reserve(reservation_id=reservation_id, holder=HOLDER, lines=lines, expires_at=EXPIRES_AT)
 
     assert refusal.value.lines == [
         {"sku": "NO-SUCH", "wanted": 1, "available": 0},
@@ -64,7 +67,9 @@ def test_a_refused_reservation_changes_nothing_even_if_the_caller_goes_on() -> N
     first = reserved(MUG=5)
 
     with open_unit_of_work(), pytest.raises(InsufficientStock):
-        services.reserve(reservation_id=new_id(), lines=[Wanted("TEA", 2)], expires_at=EXPIRES_AT, replaces=first)
+        services.reserve(
+            reservation_id=new_id(), holder=HOLDER, lines=[Wanted("TEA", 2)], expires_at=EXPIRES_AT, replaces=first
+        )
 
     assert (stock_of("MUG"), stock_of("TEA")) == ((5, 5), (1, 0))
     assert Reservation.objects.get().state == "reserved"
@@ -76,7 +81,9 @@ def test_replacing_gives_the_held_units_back_first() -> None:
     second = new_id()
 
     with open_unit_of_work():
-        services.reserve(reservation_id=second, lines=[Wanted("MUG", 4)], expires_at=EXPIRES_AT, replaces=first)
+        services.reserve(
+            reservation_id=second, holder=HOLDER, lines=[Wanted("MUG", 4)], expires_at=EXPIRES_AT, replaces=first
+        )
 
     assert (stock_of("MUG"), stock_of("TEA")) == ((5, 4), (2, 0))
     assert Reservation.objects.get(id=first).state == "released"
@@ -89,7 +96,9 @@ def test_replacing_does_not_take_from_an_order() -> None:
     ordered = reservation_in(ReservationState.ALLOCATED, MUG=3)
 
     with pytest.raises(InsufficientStock), open_unit_of_work():
-        services.reserve(reservation_id=new_id(), lines=[Wanted("MUG", 3)], expires_at=EXPIRES_AT, replaces=ordered)
+        services.reserve(
+            reservation_id=new_id(), holder=HOLDER, lines=[Wanted("MUG", 3)], expires_at=EXPIRES_AT, replaces=ordered
+        )
 
     assert Reservation.objects.get().state == "allocated"
     assert stock_of("MUG") == (5, 3)
@@ -178,7 +187,12 @@ def test_every_way_is_one_statement(statements: Counting, lines: int) -> None:
     wanted = [Wanted(sku, 2) for sku in skus]
     ways: dict[str, Callable[[], object]] = {
         "reserve": partial(
-            services.reserve, reservation_id=reservation_id, lines=wanted, expires_at=EXPIRES_AT, replaces=old
+            services.reserve,
+            reservation_id=reservation_id,
+            holder=HOLDER,
+            lines=wanted,
+            expires_at=EXPIRES_AT,
+            replaces=old,
         ),
         "allocate": partial(services.allocate, reservation_id=reservation_id),
         "release": partial(services.release, reservation_id=reservation_id),
