@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import Celery, Task, signals
 from django.conf import settings
+from django.db import close_old_connections
 from prometheus_client import multiprocess
 
 from settings import logs
@@ -46,6 +47,12 @@ def _announce(**_: Any) -> None:
 @signals.worker_init.connect
 def _serve_metrics(**_: Any) -> None:
     serve_metrics()
+
+
+@signals.task_prerun.connect
+@signals.task_postrun.connect
+def _look_after_connections(**_: Any) -> None:
+    close_old_connections()
 
 
 @signals.worker_process_shutdown.connect

@@ -1,5 +1,7 @@
 """Celery's options, by its own lower-case names."""
 
+import sys
+
 from django.conf import settings
 
 from settings import wiring
@@ -10,6 +12,9 @@ task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 4
 worker_hijack_root_logger = False
+# Celery would open a new connection for every task, and with it a server process that has prepared nothing yet.
+# `settings.celery` looks after connections between tasks as Django does between requests.
+CELERY_DB_REUSE_MAX = sys.maxsize
 broker_connection_retry_on_startup = True
 # A killed worker's tasks come back after seconds instead of the default hour.
 broker_transport_options = {
