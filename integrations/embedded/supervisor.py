@@ -183,7 +183,8 @@ class Supervisor:
             name=name,
             command=command,
             log_file=self.state_dir / "logs" / f"{name}.log",
-            environment={**shared, **environment},
+            # By this name `pg_stat_activity` and the server's log tell whose connection it is.
+            environment={"PGAPPNAME": name, **shared, **environment},
             is_python=True,
         )
 
