@@ -2,12 +2,11 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from prometheus_client import REGISTRY
 
 from integrations.kafka import tasks
 from integrations.kafka.delivery import deliver
 from integrations.kafka.groups import Group
-from integrations.kafka.housekeeping import forget_old_inbox_rows
+from integrations.kafka.housekeeping import count_parked, forget_old_inbox_rows
 from integrations.kafka.models import Inbox, Parked
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
