@@ -55,7 +55,8 @@ def wait_until_somebody_waits_for_a_lock() -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
-            # Of this database only: with xdist, workers share a server.
+            # Of this database only, as xdist's workers share a server; and fresh, as a transaction keeps what it saw.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(
                 "SELECT EXISTS (SELECT FROM pg_stat_activity"
                 " WHERE datname = current_database() AND wait_event_type = 'Lock')"
