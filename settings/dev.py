@@ -8,8 +8,6 @@ from integrations.embedded.state import running_environment
 for _name, _value in (running_environment() or {}).items():
     os.environ.setdefault(_name, _value)
 os.environ.setdefault("LOG_JSON", "false")
-# The embedded broker forgets when it stops: what it may have lost is told again, and the inbox removes what was not.
-os.environ.setdefault("KAFKA_REPUBLISH_AT_BOOT_SECONDS", "3600")
 os.environ.setdefault("THROTTLE_GUEST", "1200/min")
 os.environ.setdefault("THROTTLE_REGISTER", "600/min")
 os.environ.setdefault("THROTTLE_TOKEN", "600/min")

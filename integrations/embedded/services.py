@@ -14,6 +14,11 @@ from integrations.embedded.state import locked_state, publish_environment
 Service = PostgresServer | RedisServer | KafkaBroker
 
 
+# The embedded broker forgets when it stops: what it may have lost is told again, and the inbox removes what was not.
+# It settles a group anew only when the session of a member that is gone has run out; a real one refuses so short a time.
+_FOR_THE_EMBEDDED_BROKER = {"KAFKA_REPUBLISH_AT_BOOT_SECONDS": "3600", "KAFKA_SESSION_TIMEOUT_MS": "3000"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
     """Where the three servers are, in the form the settings read them."""
@@ -21,14 +26,16 @@ class Addresses:
     database_url: str
     redis_url: str
     kafka_bootstrap_servers: str
+    kafka_is_embedded: bool = False
 
     def as_environment(self) -> dict[str, str]:
         """Return the environment variables that name these addresses."""
-        return {
+        addresses = {
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap_servers,
         }
+        return addresses | _FOR_THE_EMBEDDED_BROKER if self.kafka_is_embedded else addresses
 
 
 class Services:
@@ -56,6 +63,7 @@ class Services:
             kafka_bootstrap_servers=(
                 self._kafka.bootstrap_servers if self._kafka else self._given["KAFKA_BOOTSTRAP_SERVERS"]
             ),
+            kafka_is_embedded=self._kafka is not None,
         )
 
     def start(self) -> None:
