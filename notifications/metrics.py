@@ -1,16 +1,10 @@
 """What Prometheus hears of notifications."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 mails = Counter("notifications_mails_total", "Mails, by what became of them.", ["template", "outcome"])
 send_seconds = Histogram(
     "notifications_send_seconds", "How long the mail server took to accept a mail.", buckets=_SECONDS
-)
-waiting = Gauge("notifications_mails_waiting", "Mails not sent, by state.", ["state"], multiprocess_mode="mostrecent")
-oldest_pending_seconds = Gauge(
-    "notifications_oldest_pending_seconds",
-    "Age of the oldest mail that waits to be sent; 0 when none does.",
-    multiprocess_mode="mostrecent",
 )

@@ -39,6 +39,12 @@ def waiting(*, now: datetime) -> Waiting:
     )
 
 
+def due_since() -> datetime | None:
+    """Return when the first mail that waits was due, or will be; None when none waits."""
+    due: datetime | None = Mail.objects.aggregate(at=Min("next_attempt_at"))["at"]
+    return due
+
+
 def letter_of(*, mail: Mail, now: datetime) -> Letter:
     """Return the mail in words. What it says of the order's state is true `now`, however long it has waited."""
     order = orders.mail_order(order_id=mail.order_id)

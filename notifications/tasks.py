@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.core.mail import get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 
-from notifications import metrics, queries, services
+from notifications import queries, services
 from notifications.dto import Delivery
 from shop.kernel.clock import utc_now
 
@@ -43,7 +43,6 @@ def send_mails(**_: object) -> None:
     try:
         services.give_up_lost(now=utc_now(), limit=BATCH)
         _send_due()
-        _measure()
     finally:
         cache.delete(_RUNNING)
 
@@ -67,13 +66,6 @@ def _noted(delivery: Delivery) -> Delivery:
     elif delivery is Delivery.SENT:
         cache.delete(_AWAY)
     return delivery
-
-
-def _measure() -> None:
-    waiting = queries.waiting(now=utc_now())
-    for state, count in waiting.by_state.items():
-        metrics.waiting.labels(state).set(count)
-    metrics.oldest_pending_seconds.set(waiting.oldest_pending_seconds)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Min, Q
 
 from checkout.dto import FrozenLine, Totals
 from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEntry
@@ -116,6 +116,18 @@ def overdue(*, now: datetime, limit: int, after: UUID | None = None) -> list[UUI
         deadline = Order.objects.values_list("payment_deadline", flat=True).get(pk=after)
         waiting = waiting.filter(Q(payment_deadline__gt=deadline) | Q(payment_deadline=deadline, pk__gt=after))
     return list(waiting.order_by("payment_deadline", "pk").values_list("pk", flat=True)[:limit])
+
+
+def in_review() -> int:
+    """Count the orders that wait for a person."""
+    return Order.objects.filter(needs_review=True).count()
+
+
+def due_since() -> datetime | None:
+    """Return the first deadline of the orders that wait for their money; None when none waits."""
+    waiting = Order.objects.filter(status=Status.PENDING_PAYMENT.value)
+    deadline: datetime | None = waiting.aggregate(at=Min("payment_deadline"))["at"]
+    return deadline
 
 
 def _one(statement: str, parameters: list[UUID | None]) -> OrderView:

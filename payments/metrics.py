@@ -1,6 +1,6 @@
 """What Prometheus hears of payments."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 _CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LAG_SECONDS = (0.1, 0.5, 1, 2, 5, 15, 60, 300, 1_800, 7_200, 86_400)
@@ -24,10 +24,4 @@ gateway_calls = Histogram(
 )
 expirations = Counter(
     "payments_expirations_total", "Orders looked at past their deadline, by what came of it.", ["outcome"]
-)
-stuck = Gauge(
-    "payments_stuck",
-    "Attempts in review and callbacks parked, quarantined or dead.",
-    ["what"],
-    multiprocess_mode="mostrecent",
 )

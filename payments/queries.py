@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Min, Q
 
 from payments.dto import PaymentView
 from payments.models import Attempt, Callback
@@ -159,6 +159,14 @@ def stuck() -> dict[str, int]:
     for state in ("parked", "quarantined", "dead"):
         counted[state] = Callback.objects.filter(state=state).count()
     return counted
+
+
+def due_since() -> dict[str, datetime | None]:
+    """Return when the first callback and the first poll that wait were due, or will be; None where none waits."""
+    return {
+        "callback": Callback.objects.aggregate(at=Min("next_attempt_at"))["at"],
+        "poll": Attempt.objects.aggregate(at=Min("next_poll_at"))["at"],
+    }
 
 
 def view_of(*, row: AttemptRow) -> PaymentView:

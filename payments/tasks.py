@@ -8,7 +8,7 @@ import structlog
 from celery import shared_task
 
 from orders import queries as orders
-from payments import metrics, queries, services
+from payments import queries, services
 from payments.dto import Processing
 from payments.ports import GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import utc_now
@@ -31,8 +31,6 @@ def settle_callbacks(**_: object) -> None:
     """Process the callbacks whose wake-up was lost, whose gateway failed, or whose payment was not known yet."""
     due = queries.due_callbacks(now=utc_now(), limit=BATCH)
     _each(due, lambda callback_id: services.process_callback(callback_id=callback_id, now=utc_now()))
-    for what, count in queries.stuck().items():
-        metrics.stuck.labels(what).set(count)
 
 
 @shared_task(name="payments.tasks.poll_attempts")

@@ -1,8 +1,11 @@
 """Sends the views that requests leave in the buffer to `analytics.events`: one thread a process, no request waits."""
 
+import atexit
+from threading import Event as Signal
 from threading import Thread
 from typing import Any
 
+import structlog
 from django.conf import settings
 
 from integrations.kafka.client import Publisher
@@ -12,10 +15,16 @@ from shop.kernel import views
 from shop.kernel.events import UserAction
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.dto import Told
+from shop.kernel.tracing import Trace
+
+log = structlog.get_logger(__name__)
 
 _BATCH = 500
-# A broker that is away for long costs views, not memory: what waits here longer than this is dropped and counted.
-_PATIENCE_SECONDS = 5.0
+# Views wait for company: a message to Kafka for each would cost the process more than the views are worth.
+GATHER_SECONDS = 0.1
+# A broker that is away for long costs views, not memory: what it does not take within this time is dropped and counted.
+PATIENCE_SECONDS = 5.0
+_GOODBYE_SECONDS = 1.0
 
 
 class ViewSender(Thread):
@@ -24,43 +33,68 @@ class ViewSender(Thread):
     def __init__(self, buffer: views.ViewBuffer) -> None:
         super().__init__(name="view-sender", daemon=True)
         self._buffer = buffer
+        self._stopping = Signal()
+
+    def stop(self) -> None:
+        """Send what is in the buffer and end, waiting a second for it at most."""
+        self._stopping.set()
+        self._buffer.filled.set()
+        self.join(_GOODBYE_SECONDS)
 
     def run(self) -> None:
-        """Send for as long as the process lives."""
-        publisher = Publisher(linger_ms=100)
-        while True:
+        """Send until asked to stop. A publisher that fails is replaced, as the relay does with its own."""
+        while not self._stopping.is_set():
+            publisher = Publisher()
+            try:
+                self._serve(publisher)
+            except Exception:
+                # Whatever it was, requests go on recording: without a sender every view after this one is lost.
+                log.exception("views.sender_failed")
+                self._stopping.wait(PATIENCE_SECONDS)
+            finally:
+                # What is still under way is reported, and so counted, as dropped.
+                publisher.abandon()
+
+    def _serve(self, publisher: Publisher) -> None:
+        """Send for as long as the broker takes what it is given."""
+        while not self._stopping.is_set():
             self._buffer.filled.wait()
+            self._stopping.wait(GATHER_SECONDS)
             self._buffer.filled.clear()
             while taken := self._buffer.take(_BATCH):
-                for view in taken:
-                    self._send(publisher, view)
-                publisher.flush(_PATIENCE_SECONDS)
+                accepted = [_send(publisher, view, trace) for view, trace in taken]
+                if not publisher.flush(PATIENCE_SECONDS) or not all(accepted):
+                    return
 
-    def _send(self, publisher: Publisher, view: UserAction) -> None:
-        told = Told(
-            id=new_id(),
-            topic=view.topic,
-            type=view.type_name(),
-            key=view.key,
-            sequence=0,
-            occurred_at=view.occurred_at,
-            headers={},
-            data=view.encode(),
-        )
 
-        def report(error: Any, _message: Any) -> None:
-            if error is not None:
-                views.dropped.labels(view.name).inc()
+def _send(publisher: Publisher, view: UserAction, trace: Trace) -> bool:
+    """Hand a view over; say whether the publisher is still of use."""
+    told = Told(
+        id=new_id(),
+        topic=view.topic,
+        type=view.type_name(),
+        key=view.key,
+        sequence=0,
+        occurred_at=view.occurred_at,
+        headers={"correlationid": trace.correlation_id, "traceparent": trace.traceparent},
+        data=view.encode(),
+    )
 
-        try:
-            publisher.send(
-                topic=told.topic, key=str(told.key), value=told.data, headers=headers_of(told), report=report
-            )
-        except (BrokerError, Refused):
+    def report(error: Any, _message: Any) -> None:
+        if error is not None:
             views.dropped.labels(view.name).inc()
+
+    try:
+        publisher.send(topic=told.topic, key=str(told.key), value=told.data, headers=headers_of(told), report=report)
+    except (BrokerError, Refused) as error:
+        views.dropped.labels(view.name).inc()
+        return isinstance(error, Refused)
+    return True
 
 
 def start(buffer: views.ViewBuffer) -> None:
     """Start the sender of this process, where there is a broker to send to."""
     if settings.KAFKA_BOOTSTRAP_SERVERS:
-        ViewSender(buffer).start()
+        sender = ViewSender(buffer)
+        sender.start()
+        atexit.register(sender.stop)

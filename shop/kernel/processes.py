@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django.conf import settings
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess, start_http_server
+from prometheus_client.registry import Collector
 
 
 def announce_ready() -> None:
@@ -13,12 +14,20 @@ def announce_ready() -> None:
         Path(settings.READY_FILE).touch()
 
 
-def serve_metrics() -> None:
-    """Answer Prometheus on `METRICS_PORT`, if one is set; sums over child processes that share a folder."""
+def metrics_registry() -> CollectorRegistry:
+    """Return what this process has to tell; it is the sum over all processes that share PROMETHEUS_MULTIPROC_DIR."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
+    return registry
+
+
+def serve_metrics(*collectors: Collector) -> None:
+    """Answer Prometheus on `METRICS_PORT`, if one is set; `collectors` are asked at each scrape."""
     if not settings.METRICS_PORT:
         return
-    registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in environ:
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
+    registry = metrics_registry()
+    for collector in collectors:
+        registry.register(collector)
     start_http_server(settings.METRICS_PORT, addr=settings.METRICS_ADDRESS, registry=registry)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import transaction
 
@@ -16,6 +16,7 @@ Outgoing = tuple[Event, Trace]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class TransactionMisuse(RuntimeError):
@@ -23,21 +24,39 @@ class TransactionMisuse(RuntimeError):
 
 
 class UnitOfWork:
-    """The transaction under way and the events it will tell when it commits."""
+    """The transaction under way, the events it will tell when it commits, and what it will do last of all."""
 
     def __init__(self) -> None:
         self.outgoing: list[Outgoing] = []
+        self._gathered: dict[Callable[[list[Any]], None], list[Any]] = {}
+
+    def gather(self, finish: Callable[[list[T]], None], item: T) -> None:
+        """Call `finish` just before the commit, once, with all items gathered for it: one statement for many calls."""
+        self._gathered.setdefault(finish, []).append(item)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo the enclosed work, and forget its events, when it raises; the rest of the unit goes on."""
         told_so_far = len(self.outgoing)
+        gathered_so_far = {finish: len(items) for finish, items in self._gathered.items()}
         try:
             with transaction.atomic():
                 yield
         except BaseException:
             del self.outgoing[told_so_far:]
+            for finish, items in self._gathered.items():
+                del items[gathered_so_far.get(finish, 0) :]
             raise
+
+    def finish(self) -> None:
+        """Do what was left for the end, then write the events, which also come from there."""
+        for finish, items in self._gathered.items():
+            if items:
+                finish(items)
+        if self.outgoing:
+            if _write_outgoing is None:
+                raise TransactionMisuse("No outbox is installed to write events to.")
+            _write_outgoing(self.outgoing)
 
 
 _current: ContextVar[UnitOfWork | None] = ContextVar("unit_of_work", default=None)
@@ -75,10 +94,7 @@ def open_unit_of_work() -> Iterator[UnitOfWork]:
     try:
         with transaction.atomic(durable=True):
             yield unit
-            if unit.outgoing:
-                if _write_outgoing is None:
-                    raise TransactionMisuse("No outbox is installed to write events to.")
-                _write_outgoing(unit.outgoing)
+            unit.finish()
     finally:
         _current.reset(token)
 

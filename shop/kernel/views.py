@@ -4,8 +4,6 @@ Views are not facts: they may be lost when a process dies or the buffer is full,
 """
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import islice
 from os import getpid
 from threading import Event as Signal
 from threading import Lock
@@ -15,9 +13,13 @@ from django.utils.module_loading import import_string
 from prometheus_client import Counter
 
 from shop.kernel.events import UserAction
+from shop.kernel.tracing import Trace, current_trace
 
 recorded = Counter("shop_views_recorded_total", "Views put into the buffer.", ["name"])
 dropped = Counter("shop_views_dropped_total", "Views lost: the buffer was full, or Kafka did not take them.", ["name"])
+
+# A view and the request it was part of.
+Seen = tuple[UserAction, Trace]
 
 
 class ViewBuffer:
@@ -25,26 +27,25 @@ class ViewBuffer:
 
     def __init__(self, *, size: int) -> None:
         self._size = size
-        self._waiting: deque[UserAction] = deque()
+        self._waiting: deque[Seen] = deque()
         self.filled = Signal()
 
     def record(self, view: UserAction) -> bool:
-        """Append the view, or drop and count it when the buffer is full; say whether it was kept."""
+        """Append the view, or drop and count it when the buffer is full; say whether it was kept.
+
+        No lock is taken for it: threads that append at the same instant may exceed the size by one each.
+        """
         if len(self._waiting) >= self._size:
             dropped.labels(view.name).inc()
             return False
-        self._waiting.append(view)
+        self._waiting.append((view, current_trace()))
         recorded.labels(view.name).inc()
         self.filled.set()
         return True
 
-    def take(self, limit: int) -> list[UserAction]:
+    def take(self, limit: int) -> list[Seen]:
         """Remove and return up to `limit` views, oldest first."""
-        return list(islice(self._drain(), limit))
-
-    def _drain(self) -> Iterable[UserAction]:
-        while self._waiting:
-            yield self._waiting.popleft()
+        return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
 
 buffer = ViewBuffer(size=settings.ANALYTICS_BUFFER_SIZE)

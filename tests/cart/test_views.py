@@ -314,6 +314,6 @@ def test_a_shopper_who_looks_is_told_as_a_view_and_staff_are_not(shopper: Caller
     client_of(staff).get(f"/cart/{shopper.id}")
     client_of(shopper).get("/cart/me")
 
-    [view] = kernel_views.buffer.take(10)
+    [(view, _)] = kernel_views.buffer.take(10)
     assert (view.name, view.user_id, view.guest) == ("Cart Viewed", shopper.id, False)
     assert view.properties == {"cart_id": str(shopper.id), "item_count": 2, "value": 1_000, "currency": "EUR"}

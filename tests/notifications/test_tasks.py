@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.core.mail.backends.base import BaseEmailBackend
 from pytest_django.fixtures import Settings
 
-from notifications import metrics, services, tasks
+from notifications import services, tasks
 from notifications.dto import Delivery
 from notifications.models import Mail
 from notifications.states import State
@@ -130,15 +130,6 @@ def test_the_clock_sets_aside_what_a_killed_worker_left(order: OrderView, server
 
     assert states() == ["unconfirmed"]
     assert server.accepted == []
-
-
-def test_the_clock_measures_what_waits(order: OrderView, server: MailServer) -> None:
-    written(order, now=utc_now() + timedelta(hours=1))
-
-    tasks.send_mails()
-
-    assert metrics.waiting.labels("pending")._value.get() == 1
-    assert metrics.waiting.labels("dead")._value.get() == 0
 
 
 def test_mails_become_files_where_no_server_is_named(

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable
 from ipaddress import ip_address
-from os import environ
 
 import msgspec
 import structlog
@@ -13,10 +12,10 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
-from prometheus_client import REGISTRY as OWN_PROCESS
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shop.kernel.http import problems
+from shop.kernel.processes import metrics_registry
 
 log = structlog.get_logger(__name__)
 
@@ -63,11 +62,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             detail="Metrics need the metrics token.",
             headers={"WWW-Authenticate": 'Bearer realm="metrics"'},
         )
-    registry = OWN_PROCESS
-    if "PROMETHEUS_MULTIPROC_DIR" in environ:
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(metrics_registry()), content_type=CONTENT_TYPE_LATEST)
 
 
 def database_reason() -> str | None:
