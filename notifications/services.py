@@ -26,7 +26,7 @@ from orders import queries as orders
 from shop.kernel.events import UserAction
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.services import publish
-from shop.kernel.tasks import wake
+from shop.kernel.tasks import wake_for_all
 from shop.kernel.transactions import forbid_unit_of_work, joins_unit_of_work, unit_of_work
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ def write(*, notice: Notice, now: datetime) -> bool:
         if cursor.rowcount == 0:
             return False
     transaction.on_commit(metrics.mails.labels(notice.template, "written").inc)
-    wake("notifications.tasks.send_mail", mail_id=str(mail_id))
+    wake_for_all("notifications.tasks.send_new_mails")
     return True
 
 
@@ -111,7 +111,7 @@ def resend(*, mail_id: UUID, now: datetime) -> None:
         attempts=0, resends=mail.resends + 1, next_attempt_at=now, last_error="",
     )  # fmt: skip
     transaction.on_commit(metrics.mails.labels(mail.template, "resent").inc)
-    wake("notifications.tasks.send_mail", mail_id=str(mail_id))
+    wake_for_all("notifications.tasks.send_new_mails")
 
 
 def _message(mail: Mail, connection: BaseEmailBackend, *, now: datetime) -> EmailMultiAlternatives:

@@ -1,8 +1,8 @@
-"""Alarm clocks: a wake-up right after a mail was written, and a clock for all that were not sent then."""
+"""Alarm clocks: a wake-up soon after mails were written, and a clock for all that were not sent then."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from uuid import UUID
+from time import monotonic
 
 import structlog
 from celery import shared_task
@@ -21,18 +21,16 @@ BATCH = 200
 # would otherwise keep every worker waiting, and payments with them.
 _AWAY = "notifications.mail_server_away"
 _AWAY_SECONDS = 60
-# One run of the clock at a time. It saves work and guards nothing: a mail is claimed in the database.
+# One run at a time. It saves work and guards nothing: a mail is claimed in the database.
 _RUNNING = "notifications.send_mails"
 _RUN_SECONDS = 60
 
 
-@shared_task(name="notifications.tasks.send_mail")
-def send_mail(*, mail_id: str, **_: object) -> None:
-    """Send one mail that has just been written."""
-    if cache.get(_AWAY):
-        return
-    with _connection() as connection:
-        _noted(services.deliver(mail_id=UUID(mail_id), connection=connection, now=utc_now()))
+@shared_task(name="notifications.tasks.send_new_mails")
+def send_new_mails(**_: object) -> None:
+    """Send the mails that have just been written."""
+    if not cache.get(_AWAY):
+        send_mails()
 
 
 @shared_task(name="notifications.tasks.send_mails")
@@ -48,24 +46,29 @@ def send_mails(**_: object) -> None:
 
 
 def _send_due() -> None:
-    due = queries.due_mails(now=utc_now(), limit=BATCH)
+    """Send until nothing more can be sent now, and not for so long that the task would be taken for lost."""
+    ends_at = monotonic() + _RUN_SECONDS / 2
     with _connection() as connection:
-        for mail_id in due:
-            try:
-                delivery = services.deliver(mail_id=mail_id, connection=connection, now=utc_now())
-            except Exception:
-                log.exception("task.row_failed", id=str(mail_id))
-                continue
-            if _noted(delivery) is Delivery.SERVER_AWAY:
-                return
+        while _send_batch(connection) and monotonic() < ends_at:
+            pass
 
 
-def _noted(delivery: Delivery) -> Delivery:
-    if delivery is Delivery.SERVER_AWAY:
-        cache.set(_AWAY, value=True, timeout=_AWAY_SECONDS)
-    elif delivery is Delivery.SENT:
+def _send_batch(connection: BaseEmailBackend) -> bool:
+    """Send the mails whose turn has come; return whether any could be, so that more may be due by now."""
+    sent = 0
+    for mail_id in queries.due_mails(now=utc_now(), limit=BATCH):
+        try:
+            delivery = services.deliver(mail_id=mail_id, connection=connection, now=utc_now())
+        except Exception:
+            log.exception("task.row_failed", id=str(mail_id))
+            continue
+        if delivery is Delivery.SERVER_AWAY:
+            cache.set(_AWAY, value=True, timeout=_AWAY_SECONDS)
+            return False
+        sent += delivery is Delivery.SENT
+    if sent:
         cache.delete(_AWAY)
-    return delivery
+    return sent > 0
 
 
 @contextmanager

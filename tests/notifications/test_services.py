@@ -22,7 +22,7 @@ from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
 from tests.notifications.factories import MailServer, notice, recipient_refused, written
-from tests.orders.factories import order_in
+from tests.orders.factories import given_away, order_in
 
 pytestmark = pytest.mark.django_db
 
@@ -270,6 +270,22 @@ def test_a_late_mail_says_what_holds_when_it_is_sent(
     deliver(mail, server, order.payment_deadline + timedelta(seconds=seconds_after_deadline))
 
     assert says in str(server.accepted[0].body)
+
+
+def test_an_order_that_costs_nothing_is_confirmed_without_asking_for_money(
+    shopper: Caller, now: datetime, server: MailServer
+) -> None:
+    waits = written(order_in(Status.PENDING_PAYMENT, caller=shopper, now=now), now=now)
+    free = written(given_away(caller=shopper, now=now), now=now)
+
+    deliver(waits, server, now)
+    deliver(free, server, now)
+
+    asking, thanking = (str(message.body) for message in server.accepted)
+    for words in ("bezahlt", "Zur Zahlung", "Bitte zahlen Sie bis"):
+        assert words in asking
+        assert words not in thanking
+    assert "Gesamtbetrag: 0,00" in thanking
 
 
 def test_a_doubt_about_a_mail_that_was_moved_since_is_dropped(

@@ -1,4 +1,4 @@
-"""The alarm clocks: a wake-up for one mail, a clock for all that are due."""
+"""The alarm clocks: a wake-up for new mails, a clock for all that are due."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -31,13 +31,28 @@ def states() -> list[str]:
     return list(Mail.objects.order_by("id").values_list("state", flat=True))
 
 
-def test_a_wake_up_sends_its_mail_and_may_carry_more(order: OrderView) -> None:
-    mail = written(order, now=utc_now())
+def test_a_wake_up_sends_new_mails_and_may_carry_words_of_a_newer_release(order: OrderView) -> None:
+    written(order, now=utc_now())
 
-    tasks.send_mail(mail_id=str(mail.pk), from_a_newer_release=True)
+    tasks.send_new_mails(from_a_newer_release=True)
 
     assert states() == ["sent"]
     assert len(outgoing.outbox) == 1
+
+
+def test_a_run_ends_with_the_mails_that_were_written_meanwhile(order: OrderView, server: MailServer) -> None:
+    written(order, now=utc_now())
+
+    def write_another(_: object) -> None:
+        server.when_given = lambda _: None
+        written(order, now=utc_now())
+
+    server.when_given = write_another
+
+    tasks.send_new_mails()
+
+    assert states() == ["sent", "sent"]
+    assert server.connections == 1
 
 
 def test_the_clock_sends_what_is_due_over_one_connection(order: OrderView, server: MailServer) -> None:
@@ -96,18 +111,18 @@ def test_a_row_that_fails_in_an_unforeseen_way_does_not_stop_the_others(
 
 def test_while_the_server_is_away_only_the_clock_asks_and_once(order: OrderView, server: MailServer) -> None:
     server.away_with = TimeoutError()
-    mails = [written(order, now=utc_now()) for _ in range(3)]
+    for _ in range(3):
+        written(order, now=utc_now())
 
     tasks.send_mails()
-    for mail in mails:
-        tasks.send_mail(mail_id=str(mail.pk))
+    tasks.send_new_mails()
 
     assert list(Mail.objects.order_by("id").values_list("attempts", flat=True)) == [1, 0, 0]
 
     server.away_with = None
     tasks.send_mails()
-    late = written(order, now=utc_now())
-    tasks.send_mail(mail_id=str(late.pk))
+    written(order, now=utc_now())
+    tasks.send_new_mails()
 
     assert states() == ["pending", "sent", "sent", "sent"]
 
