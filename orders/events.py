@@ -34,13 +34,13 @@ class OrderCreated(Event, topic="order.created", aggregate="order", key="order_i
 
 
 class OrderPaid(Event, topic="order.paid", aggregate="order", key="order_id"):
-    """The captured money covers the total; the stock is committed."""
+    """The captured money covers the total; the stock is committed. Without `payment_id`, there was nothing to pay."""
 
     order_id: UUID
     number: str
     user_id: UUID
     guest: bool
-    payment_id: UUID
+    payment_id: UUID | None
     total: Money
 
 

@@ -8,7 +8,9 @@ from shop.kernel.clock import utc_now
 
 
 def order_created(*, event: OrderCreated, event_id: UUID) -> None:  # noqa: ARG001  the handlers' common shape
-    """Open the order's payable, so that the first payment finds it."""
+    """Open the order's payable, so that the first payment finds it; an order that costs nothing has none."""
+    if not event.total:
+        return
     open_payable(
         payable=NewPayable(
             order_id=event.order_id,

@@ -19,12 +19,14 @@ Fact = OrderCancelled | OrderCreated | OrderExpired | OrderPaid | PaymentFailed 
 
 def order_created(*, event: OrderCreated, event_id: UUID) -> None:
     """Tell that an order was placed."""
-    _tell("Order Placed", fact=event, fact_id=event_id, money=event.total, items=len(event.lines))
+    units = sum(line.quantity for line in event.lines)
+    _tell("Order Placed", fact=event, fact_id=event_id, money=event.total, item_count=units, lines=len(event.lines))
 
 
 def order_paid(*, event: OrderPaid, event_id: UUID) -> None:
-    """Tell that an order is complete: its money is in."""
-    _tell("Order Completed", fact=event, fact_id=event_id, money=event.total, payment_id=str(event.payment_id))
+    """Tell that an order is complete: its money is in, or it costs nothing and no payment brought any."""
+    payment_id = str(event.payment_id) if event.payment_id else None
+    _tell("Order Completed", fact=event, fact_id=event_id, money=event.total, payment_id=payment_id)
 
 
 def order_cancelled(*, event: OrderCancelled, event_id: UUID) -> None:
@@ -67,7 +69,7 @@ def user_action(*, event: UserAction, event_id: UUID) -> None:  # noqa: ARG001  
     services.count(action=event)
 
 
-def _tell(name: str, *, fact: Fact, fact_id: UUID, money: Money, **properties: str | int | bool) -> None:
+def _tell(name: str, *, fact: Fact, fact_id: UUID, money: Money, **properties: str | int | bool | None) -> None:
     publish(
         UserAction(
             occurred_at=fact.occurred_at,

@@ -17,7 +17,7 @@ from checkout.dto import FrozenCheckout
 from checkout.errors import CheckoutAlreadyOrdered, CheckoutStale
 from orders.dto import OrderView, Placed, TimelineEntry
 from orders.errors import OrderNumbersTaken
-from orders.events import OrderCreated, OrderedLine
+from orders.events import OrderCreated, OrderedLine, OrderPaid
 from orders.queries import order_of_checkout
 from orders.states import EntryType, Status
 from shop.inventory import services as stock
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 _ONE_PER_CHECKOUT = "orders_order_one_per_checkout"
 
-# Order, lines and first timeline entry in one statement. A number that is taken inserts nothing and says so by
+# Order, lines and the timeline's beginning in one statement. A number that is taken inserts nothing and says so by
 # an empty answer, where a violated constraint would have cost the whole transaction.
 _INSERT = """
 WITH placed AS (
@@ -55,7 +55,9 @@ WITH placed AS (
          WITH ORDINALITY AS line (sku, name, quantity, unit_price, discount, tax, line_total, position)
 ), told AS (
     INSERT INTO orders_entry (order_id, id, at, type, detail)
-    SELECT placed.id, %(entry_id)s::uuid, %(now)s::timestamptz, %(entry_type)s, '' FROM placed
+    SELECT placed.id, entry.id, %(now)s::timestamptz, entry.type, entry.detail
+    FROM placed, unnest(%(entry_ids)s::uuid[], %(entry_types)s::text[], %(entry_details)s::text[])
+         AS entry (id, type, detail)
 )
 SELECT payment_status FROM placed
 """
@@ -67,14 +69,17 @@ class _Made:
 
     order_id: UUID
     number: str
+    status: Status
     payment_status: str
     deadline: datetime
     at: datetime
+    timeline: tuple[TimelineEntry, ...]
 
 
 def place(*, caller: Caller, checkout_id: UUID, quote_hash: str | None, now: datetime) -> Placed:
     """Turn the caller's checkout into its one order; a repeated call answers with the order that is there.
 
+    An order that costs nothing is paid at once: no payment could ever say so. All others wait for their money.
     Refusals of the checkout pass through: not found, expired, stale (which also releases it), another quote.
     """
     try:
@@ -101,26 +106,41 @@ def _place(*, caller: Caller, checkout_id: UUID, quote_hash: str | None, now: da
     stock.allocate(reservation_id=checkout_id)
     order = _insert(frozen, now=now)
     publish(_created(order, now=now))
+    if order.status == Status.PAID:
+        stock.commit(reservation_id=checkout_id)
+        publish(_paid_by_nobody(order, now=now))
+        log.info("order.paid", order_id=str(order.order_id), payment_id=None)
     return Placed(order=order, created=True)
 
 
 def _insert(frozen: FrozenCheckout, *, now: datetime) -> OrderView:
     order_id = new_id()
     deadline = now + timedelta(seconds=settings.PAYMENT_WINDOW_SECONDS)
+    status = Status.PENDING_PAYMENT if frozen.totals.total else Status.PAID
+    timeline = _beginning(status, at=now)
     parameters = {
         **_order_parameters(frozen),
         **_line_parameters(frozen),
+        **_entry_parameters(timeline),
         "id": order_id,
+        "status": status.value,
         "payment_deadline": deadline,
         "now": now,
-        "entry_id": new_id(),
     }
     for number in (new_order_number(), new_order_number()):
         with connection.cursor() as cursor:
             cursor.execute(_INSERT, {**parameters, "number": number})
             row = cursor.fetchone()
         if row is not None:
-            made = _Made(order_id=order_id, number=number, payment_status=row[0], deadline=deadline, at=now)
+            made = _Made(
+                order_id=order_id,
+                number=number,
+                status=status,
+                payment_status=row[0],
+                deadline=deadline,
+                at=now,
+                timeline=timeline,
+            )
             return _view(frozen, made)
         log.warning("order.number_taken")
     raise OrderNumbersTaken
@@ -132,7 +152,6 @@ def _order_parameters(frozen: FrozenCheckout) -> dict[str, Any]:
         "checkout_id": frozen.checkout_id,
         "user_id": frozen.user_id,
         "guest": frozen.guest,
-        "status": Status.PENDING_PAYMENT.value,
         "currency": totals.total.currency,
         "subtotal": totals.subtotal.amount,
         "discount": totals.discount.amount,
@@ -145,7 +164,6 @@ def _order_parameters(frozen: FrozenCheckout) -> dict[str, Any]:
         "shipping_address": Jsonb(frozen.shipping_address),
         "billing_address": Jsonb(frozen.billing_address),
         "shipping_method": frozen.shipping_method,
-        "entry_type": EntryType.PLACED.value,
     }
 
 
@@ -161,6 +179,21 @@ def _line_parameters(frozen: FrozenCheckout) -> dict[str, Sequence[object]]:
     }
 
 
+def _beginning(status: Status, *, at: datetime) -> tuple[TimelineEntry, ...]:
+    placed = TimelineEntry(at=at, type=EntryType.PLACED, detail="")
+    if status is Status.PENDING_PAYMENT:
+        return (placed,)
+    return (placed, TimelineEntry(at=at, type=EntryType.PAID, detail="nothing to pay"))
+
+
+def _entry_parameters(timeline: Sequence[TimelineEntry]) -> dict[str, Sequence[object]]:
+    return {
+        "entry_ids": [new_id() for _ in timeline],
+        "entry_types": [str(entry.type) for entry in timeline],
+        "entry_details": [entry.detail for entry in timeline],
+    }
+
+
 def _view(frozen: FrozenCheckout, made: _Made) -> OrderView:
     """Return the order as it now stands, without reading back what was just written."""
     return OrderView(
@@ -168,7 +201,7 @@ def _view(frozen: FrozenCheckout, made: _Made) -> OrderView:
         number=made.number,
         user_id=frozen.user_id,
         guest=frozen.guest,
-        status=Status.PENDING_PAYMENT,
+        status=made.status,
         payment_status=made.payment_status,
         needs_review=False,
         lines=frozen.lines,
@@ -183,7 +216,7 @@ def _view(frozen: FrozenCheckout, made: _Made) -> OrderView:
         tracking="",
         created_at=made.at,
         updated_at=made.at,
-        timeline=(TimelineEntry(at=made.at, type=EntryType.PLACED, detail=""),),
+        timeline=made.timeline,
     )
 
 
@@ -208,6 +241,18 @@ def _created(order: OrderView, *, now: datetime) -> OrderCreated:
         tax=order.totals.tax,
         total=order.totals.total,
         payment_deadline=order.payment_deadline,
+    )
+
+
+def _paid_by_nobody(order: OrderView, *, now: datetime) -> OrderPaid:
+    return OrderPaid(
+        occurred_at=now,
+        order_id=order.order_id,
+        number=order.number,
+        user_id=order.user_id,
+        guest=order.guest,
+        payment_id=None,
+        total=order.totals.total,
     )
 
 

@@ -31,10 +31,13 @@ def stocked(*skus: str, units: int = UNITS) -> None:
         stock.receive(levels=[StockLevel(sku, units) for sku in skus], overwrite=True)
 
 
-def open_checkout(*, caller: Caller, now: datetime, skus: tuple[str, ...] = ("MUG",), currency: str = "EUR") -> UUID:
+def open_checkout(
+    *, caller: Caller, now: datetime, skus: tuple[str, ...] = ("MUG",), currency: str = "EUR", free: bool = False
+) -> UUID:
     """Return a checkout of two units of each article, with its reservation, as `POST /checkout` leaves it."""
+    price, shipping = (0, 0) if free else (PRICE, SHIPPING)
     cart, _ = Cart.objects.get_or_create(id=caller.id, defaults={"currency": currency, "version": 1, "updated_at": now})
-    subtotal = 2 * PRICE * len(skus)
+    subtotal = 2 * price * len(skus)
     checkout = Checkout.objects.create(
         user_id=caller.id,
         guest=caller.guest,
@@ -44,9 +47,9 @@ def open_checkout(*, caller: Caller, now: datetime, skus: tuple[str, ...] = ("MU
         currency=currency,
         subtotal_minor=subtotal,
         discount_minor=0,
-        shipping_minor=SHIPPING,
+        shipping_minor=shipping,
         tax_minor=subtotal * 19 // 119,
-        total_minor=subtotal + SHIPPING,
+        total_minor=subtotal + shipping,
         email="Ada@Example.com",
         language="de",
         shipping_address=ADDRESS,
@@ -63,10 +66,10 @@ def open_checkout(*, caller: Caller, now: datetime, skus: tuple[str, ...] = ("MU
             sku=sku,
             name=f"The {sku}",
             quantity=2,
-            unit_price_minor=PRICE,
+            unit_price_minor=price,
             discount_minor=0,
-            tax_minor=2 * PRICE * 19 // 119,
-            line_total_minor=2 * PRICE,
+            tax_minor=2 * price * 19 // 119,
+            line_total_minor=2 * price,
         )
     with open_unit_of_work():
         stock.reserve(
@@ -82,6 +85,13 @@ def placed(*, caller: Caller, now: datetime, skus: tuple[str, ...] = ("MUG",), u
     """Return an order that waits for its money; each article has `units` on the shelf before it is placed."""
     stocked(*skus, units=units)
     checkout_id = open_checkout(caller=caller, now=now, skus=skus)
+    return services.place(caller=caller, checkout_id=checkout_id, quote_hash=None, now=now).order
+
+
+def given_away(*, caller: Caller, now: datetime) -> OrderView:
+    """Return an order that costs nothing."""
+    stocked("MUG")
+    checkout_id = open_checkout(caller=caller, now=now, free=True)
     return services.place(caller=caller, checkout_id=checkout_id, quote_hash=None, now=now).order
 
 

@@ -16,6 +16,7 @@ from payments.states import AttemptStatus
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
+from tests.orders.factories import given_away
 from tests.payments.factories import attempt_in, last_failure, started, status_of, told
 from tests.payments.fakes import FakeGateway
 
@@ -73,6 +74,18 @@ def test_a_created_order_opens_its_payable_once(order: OrderView, now: datetime)
     payable = Payable.objects.get()
     assert (payable.order_id, payable.number, payable.state) == (order.order_id, order.number, "open")
     assert (payable.amount, payable.deadline) == (order.totals.total.amount, order.payment_deadline)
+
+
+def test_an_order_that_costs_nothing_asks_for_no_money(shopper: Caller, gateway: FakeGateway, now: datetime) -> None:
+    order = given_away(caller=shopper, now=now)
+
+    hear_created(order, now)
+
+    with pytest.raises(OrderNotPayable) as refused:
+        started(shopper, order, now)
+    assert refused.value.data["order_status"] == "paid"
+    assert not Payable.objects.exists()
+    assert gateway.calls == []
 
 
 def test_a_handler_needs_the_consumers_unit_of_work(order: OrderView, now: datetime) -> None:

@@ -14,7 +14,17 @@ from shop.kernel.errors import IllegalTransition
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 from shop.kernel.outbox.models import LoggedEvent
-from tests.orders.factories import again, happened, order_in, pay, placed, refunds_due, stock_of, told
+from tests.orders.factories import (
+    again,
+    given_away,
+    happened,
+    order_in,
+    pay,
+    placed,
+    refunds_due,
+    stock_of,
+    told,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +60,25 @@ def test_staff_cancel_a_paid_order_whose_stock_and_money_go_back(shopper: Caller
     assert told(order) == ["order.created", "order.paid", "order.cancelled", "order.refund_due"]
     assert refunds_due(order) == [("cancelled", 2_870)]
     assert happened(order)[-2:] == ["cancelled", "refund_due"]
+
+
+def test_staff_cancel_an_order_that_cost_nothing_and_only_its_stock_goes_back(
+    shopper: Caller, staff: Caller, now: datetime
+) -> None:
+    order = given_away(caller=shopper, now=now)
+
+    services.cancel(caller=staff, order_id=order.order_id, reason="", now=now)
+
+    assert again(order).status == "cancelled"
+    assert stock_of() == (100, 0)
+    assert told(order) == ["order.created", "order.paid", "order.cancelled"]
+
+
+def test_an_order_that_cost_nothing_never_expires(shopper: Caller, now: datetime) -> None:
+    order = given_away(caller=shopper, now=now)
+
+    assert services.expire(order_id=order.order_id, now=order.payment_deadline) is Expiry.ALREADY_CLOSED
+    assert again(order) == order
 
 
 def test_cancelling_gives_back_only_what_is_not_on_its_way_already(

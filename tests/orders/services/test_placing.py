@@ -19,7 +19,7 @@ from shop.inventory.models import Reservation
 from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
 from shop.kernel.outbox.models import LoggedEvent
-from tests.orders.factories import ADDRESS, QUOTE, happened, open_checkout, placed, stock_of, stocked, told
+from tests.orders.factories import ADDRESS, QUOTE, given_away, happened, open_checkout, placed, stock_of, stocked, told
 
 pytestmark = pytest.mark.django_db
 
@@ -98,6 +98,45 @@ def test_placing_takes_five_statements(lines: int, shopper: Caller, now: datetim
 
     assert len(counted) == 5
     assert Line.objects.count() == lines
+
+
+def test_an_order_that_costs_nothing_is_paid_at_once(shopper: Caller, now: datetime) -> None:
+    order = given_away(caller=shopper, now=now)
+
+    assert (order.status, order.payment_status) == ("paid", "paid")
+    assert read_order(order_id=order.order_id, user_id=shopper.id) == order
+    assert happened(order) == ["placed", "paid"]
+    assert told(order) == ["order.created", "order.paid"]
+    paid = LoggedEvent.objects.get(topic="order.paid").payload
+    assert (paid["payment_id"], paid["total"]) == (None, {"amount": 0, "currency": "EUR"})
+    assert Reservation.objects.get().state == "committed"
+    assert stock_of() == (98, 0)
+
+
+def test_a_free_order_placed_again_sells_nothing_twice(shopper: Caller, now: datetime) -> None:
+    first = given_away(caller=shopper, now=now)
+    checkout_id = Order.objects.get().checkout_id
+
+    again = services.place(caller=shopper, checkout_id=checkout_id, quote_hash=None, now=now)
+
+    assert (again.created, again.order) == (False, first)
+    assert told(first) == ["order.created", "order.paid"]
+    assert stock_of() == (98, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lines", [1, 3, 30])
+def test_placing_a_free_order_takes_six_statements(
+    lines: int, shopper: Caller, now: datetime, statements: Counting
+) -> None:
+    skus = tuple(f"SKU-{place:02}" for place in range(lines))
+    stocked(*skus)
+    checkout_id = open_checkout(caller=shopper, now=now, skus=skus, free=True)
+
+    with statements() as counted:
+        services.place(caller=shopper, checkout_id=checkout_id, quote_hash=QUOTE, now=now)
+
+    assert len(counted) == 6
 
 
 def test_somebody_elses_checkout_is_not_there(shopper: Caller, stranger: Caller, now: datetime) -> None:
