@@ -1,17 +1,15 @@
 """What support staff see of people, their sessions and API keys; no page shows a secret."""
 
-from typing import ClassVar
-
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.paginator import InfinitePaginator
 
+from shop.kernel.admin import LongList, ReadOnlyAdmin
 from shop.kernel.auth import services
 from shop.kernel.auth.models import ApiKey, RefreshFamily, User, normal_email
 from shop.kernel.clock import utc_now
@@ -39,7 +37,7 @@ class EndingPasswordForm(AdminPasswordChangeForm):
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class PersonAdmin(LongList, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """People. An account is closed, never deleted: orders name it."""
 
     form = UserChangeForm
@@ -56,25 +54,15 @@ class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic i
     list_filter = ["is_staff", "is_active"]
     search_fields = ["email"]
     search_help_text = "The whole e-mail address, or the id"
-    # Sorting by another column, or counting all rows, would cost more with every guest who ever came.
-    ordering = ["-id"]
-    sortable_by: ClassVar[list[str]] = []
-    paginator = InfinitePaginator
-    show_full_result_count = False
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
-    ) -> tuple[QuerySet[User], bool]:
-        """Find by the whole address or the id, each by its index."""
-        text = search_term.strip()
-        if not text:
-            return queryset, False
+    def found(self, rows: QuerySet[User], text: str) -> QuerySet[User]:
+        """Find by the whole address or the id."""
         if user_id := as_uuid(text):
-            return queryset.filter(pk=user_id), False
+            return rows.filter(pk=user_id)
         try:
-            return queryset.filter(email=normal_email(text)), False
+            return rows.filter(email=normal_email(text))
         except ValueError:
-            return queryset.none(), False
+            return rows.none()
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         """Only a superuser hands out powers: else whoever may edit people could make themselves one."""
@@ -97,33 +85,8 @@ class PersonAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic i
             services.end_sessions(user_id=obj.pk, now=utc_now())
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that are looked at; what may be done with them is an action."""
-
-    ordering = ["-id"]
-    sortable_by: ClassVar[list[str]] = []
-    paginator = InfinitePaginator
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nothing is added here."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nothing is edited here."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nothing is deleted here."""
-        return False
-
-    def has_end_permission(self, request: HttpRequest) -> bool:
-        """Whoever may change such rows at all may end them."""
-        return bool(super().has_change_permission(request))
-
-
 @admin.register(RefreshFamily)
-class SessionAdmin(ReadOnlyAdmin):
+class SessionAdmin(LongList, ReadOnlyAdmin):
     """On which devices people are logged in."""
 
     list_display = ["id", "user", "created_at", "expires_at", "revoked_at"]
@@ -133,21 +96,16 @@ class SessionAdmin(ReadOnlyAdmin):
     fields = ["id", "user", "created_at", "expires_at", "revoked_at"]
     actions = ["end"]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[RefreshFamily], search_term: str
-    ) -> tuple[QuerySet[RefreshFamily], bool]:
-        """Find by person or id, each by its index."""
-        text = search_term.strip()
-        if not text:
-            return queryset, False
+    def found(self, rows: QuerySet[RefreshFamily], text: str) -> QuerySet[RefreshFamily]:
+        """Find by person or id."""
         if some_id := as_uuid(text):
-            return queryset.filter(pk=some_id) | queryset.filter(user_id=some_id), False
+            return rows.filter(pk=some_id) | rows.filter(user_id=some_id)
         try:
-            return queryset.filter(user__email=normal_email(text)), False
+            return rows.filter(user__email=normal_email(text))
         except ValueError:
-            return queryset.none(), False
+            return rows.none()
 
-    @admin.action(description="End these sessions", permissions=["end"])
+    @admin.action(description="End these sessions", permissions=["act"])
     def end(self, request: HttpRequest, queryset: QuerySet[RefreshFamily]) -> None:
         """End the chosen sessions."""
         ended = services.end_these_sessions(session_ids=queryset.values_list("pk", flat=True), now=utc_now())
@@ -159,11 +117,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     """Keys of internal callers; `manage.py api_key issue` makes new ones."""
 
     list_display = ["name", "prefix", "scopes", "expires_at", "revoked_at", "last_used_at"]
+    ordering = ["-id"]
     search_fields = ["name", "prefix"]
     fields = ["name", "prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at"]
     actions = ["end"]
 
-    @admin.action(description="Revoke these keys", permissions=["end"])
+    @admin.action(description="Revoke these keys", permissions=["act"])
     def end(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Revoke the chosen keys."""
         now = utc_now()

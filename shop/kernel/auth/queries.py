@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
 
 from shop.kernel.auth.dto import UserView
 from shop.kernel.auth.models import ApiKey, RefreshFamily, User
+
+_STANDING = "SELECT is_guest, is_staff, password FROM accounts_user WHERE id = %s AND is_active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,9 @@ class KeyRecord:
 
 def standing(*, user_id: UUID) -> Standing | None:
     """Return how somebody stands now; None when there is no such account or it is closed."""
-    found = User.objects.filter(pk=user_id, is_active=True).values_list("is_guest", "is_staff", "password").first()
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, [user_id])
+        found = cursor.fetchone()
     return Standing(*found) if found else None
 
 

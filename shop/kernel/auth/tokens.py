@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
+from time import time
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -23,6 +24,8 @@ from shop.kernel.ids import as_uuid
 
 # Ours have 400 to 800 signs; what is far longer is not worth decoding.
 LONGEST_TOKEN = 4096
+# Verified ones, of the callers a process has served last; some 4 MB.
+TOKENS_REMEMBERED = 4096
 _STAMP = "hash_password"
 _FAMILY = "family"
 
@@ -98,11 +101,23 @@ def new_jti() -> UUID:
 
 
 def read_access(text: str | bytes) -> AccessClaims:
-    """Return the claims of a valid access token; TokenNotOurs otherwise."""
+    """Return the claims of a valid access token; TokenExpired or TokenNotOurs otherwise."""
+    claims, expires_at = _signed_access(_backend(), text)
+    if expires_at <= time():
+        raise TokenExpired
+    return claims
+
+
+@lru_cache(maxsize=TOKENS_REMEMBERED)
+def _signed_access(_by: TokenBackend, text: str | bytes) -> tuple[AccessClaims, float]:
+    """Return the claims and when they end.
+
+    A token comes with each of its bearer's calls, and its signature stays as good as it was; its time runs out.
+    """
     payload = _verified(_Access, text)
     user_id = _uuid(payload, "sub")
     caller = Caller(id=user_id, guest=payload.get("guest") is True, staff=payload.get("staff") is True)
-    return AccessClaims(caller=caller, stamp=str(payload.get(_STAMP, "")))
+    return AccessClaims(caller=caller, stamp=str(payload.get(_STAMP, ""))), float(payload["exp"])
 
 
 def read_refresh(text: str) -> RefreshClaims:

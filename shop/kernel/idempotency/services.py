@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from psycopg.types.json import Jsonb
 
 from shop.kernel.idempotency.errors import IdempotencyKeyReused, RequestInFlight
 from shop.kernel.idempotency.models import Key
@@ -25,6 +27,10 @@ SET holder = EXCLUDED.holder, lease_expires_at = EXCLUDED.lease_expires_at
 WHERE known.state = 'in_flight' AND known.lease_expires_at <= EXCLUDED.created_at
     AND known.body_digest = EXCLUDED.body_digest
 RETURNING id
+"""
+
+_KEEP = """
+UPDATE idempotency_key SET state = 'done', status = %s, headers = %s, body = %s WHERE id = %s AND holder = %s
 """
 
 
@@ -77,12 +83,11 @@ def claim(*, request: Request, now: datetime) -> Claim | Answer:
 
 def keep(*, claim: Claim, answer: Answer) -> bool:
     """Store the answer for repeats; False when the lease ran out and somebody else holds the key now."""
-    return (
-        Key.objects.filter(pk=claim.id, holder=claim.holder).update(
-            state=Key.State.DONE, status=answer.status, headers=dict(answer.headers), body=answer.body
-        )
-        == 1
-    )
+    values: list[Any] = [answer.status, Jsonb(dict(answer.headers)), answer.body, claim.id, claim.holder]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, values)
+        kept: int = cursor.rowcount
+    return kept == 1
 
 
 def give_back(*, claim: Claim) -> None:

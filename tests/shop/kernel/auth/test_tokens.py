@@ -7,11 +7,13 @@ import subprocess
 import sys
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+import time_machine
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -134,3 +136,16 @@ def test_ours_are_not_too_long_for_us() -> None:
     caller = Caller(id=new_id(), guest=True, staff=True)
 
     assert len(tokens.sign_access(caller=caller, stamp="x" * 32, now=utc_now())) < tokens.LONGEST_TOKEN / 4
+
+
+def test_a_token_that_is_remembered_still_ends() -> None:
+    caller = Caller(id=new_id(), guest=True, staff=False)
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    with time_machine.travel(noon, tick=False) as clock:
+        access = tokens.sign_access(caller=caller, stamp="stamp", now=noon)
+        clock.shift(599)
+        assert tokens.read_access(access).caller == caller
+
+        clock.shift(1)
+        with pytest.raises(tokens.TokenExpired):
+            tokens.read_access(access)
