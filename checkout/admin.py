@@ -4,29 +4,22 @@ from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
 from django.utils.html import format_html_join
 from unfold.admin import ModelAdmin
-from unfold.paginator import InfinitePaginator
 
 from checkout.models import Checkout, ShippingMethod, TaxRate
+from shop.kernel.admin import LongList, ReadOnlyAdmin, money_text
 from shop.kernel.ids import as_uuid
-from shop.kernel.money import Money
 
 
 @admin.register(Checkout)
-class CheckoutAdmin(ModelAdmin):
+class CheckoutAdmin(LongList, ReadOnlyAdmin):
     """Offers; money and history to be read only."""
 
     list_display: ClassVar = ["id", "status", "total", "email", "created_at", "expires_at"]
     list_filter: ClassVar = ["status"]
     search_fields: ClassVar = ["id"]
     search_help_text = "The id of the checkout or of the shopper"
-    # Sorting by another column, or counting all rows, would cost more with every checkout ever made.
-    ordering: ClassVar = ["-id"]
-    sortable_by: ClassVar[list[str]] = []
-    paginator = InfinitePaginator
-    show_full_result_count = False
     fieldsets: ClassVar = [
         (None, {"fields": ["id", "status", "created_at", "expires_at", "quote_hash"]}),
         ("Offer", {"fields": ["articles", "subtotal", "discount", "shipping", "tax", "total"]}),
@@ -34,32 +27,16 @@ class CheckoutAdmin(ModelAdmin):
         ("Delivery", {"fields": ["shipping_method", "shipping_address", "billing_address"]}),
     ]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Checkouts come from carts only."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Checkout | None = None) -> bool:
-        """An offer is frozen."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Checkout | None = None) -> bool:
-        """Checkouts stay."""
-        return False
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Checkout], search_term: str
-    ) -> tuple[QuerySet[Checkout], bool]:
-        """Find by an id, exactly and by an index."""
-        if not search_term.strip():
-            return queryset, False
-        wanted = as_uuid(search_term.strip())
-        return queryset.filter(Q(id=wanted) | Q(user_id=wanted)) if wanted else queryset.none(), False
+    def found(self, rows: QuerySet[Checkout], text: str) -> QuerySet[Checkout]:
+        """Find by an id."""
+        wanted = as_uuid(text)
+        return rows.filter(Q(id=wanted) | Q(user_id=wanted)) if wanted else rows.none()
 
     @admin.display(description="Articles")
     def articles(self, checkout: Checkout) -> str:
         """List the frozen lines."""
         rows = (
-            (line.quantity, line.name, line.sku, _written(line.line_total_minor, checkout))
+            (line.quantity, line.name, line.sku, money_text(line.line_total_minor, checkout.currency))
             for line in checkout.lines.all()
         )
         return format_html_join("", "<div>{} x {} ({}): {}</div>", rows)
@@ -67,27 +44,27 @@ class CheckoutAdmin(ModelAdmin):
     @admin.display
     def subtotal(self, checkout: Checkout) -> str:
         """Show the sum of the goods."""
-        return _written(checkout.subtotal_minor, checkout)
+        return money_text(checkout.subtotal_minor, checkout.currency)
 
     @admin.display
     def discount(self, checkout: Checkout) -> str:
         """Show what is taken off."""
-        return _written(checkout.discount_minor, checkout)
+        return money_text(checkout.discount_minor, checkout.currency)
 
     @admin.display
     def shipping(self, checkout: Checkout) -> str:
         """Show what sending costs."""
-        return _written(checkout.shipping_minor, checkout)
+        return money_text(checkout.shipping_minor, checkout.currency)
 
     @admin.display(description="Tax, included")
     def tax(self, checkout: Checkout) -> str:
         """Show the tax the total contains."""
-        return _written(checkout.tax_minor, checkout)
+        return money_text(checkout.tax_minor, checkout.currency)
 
     @admin.display
     def total(self, checkout: Checkout) -> str:
         """Show what is to be paid."""
-        return _written(checkout.total_minor, checkout)
+        return money_text(checkout.total_minor, checkout.currency)
 
 
 @admin.register(ShippingMethod)
@@ -104,7 +81,3 @@ class TaxRateAdmin(ModelAdmin):
 
     list_display: ClassVar = ["country", "tax_class", "rate_ppm", "valid_from"]
     list_filter: ClassVar = ["country"]
-
-
-def _written(amount: int, checkout: Checkout) -> str:
-    return f"{Money(amount, checkout.currency).major()} {checkout.currency}"

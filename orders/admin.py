@@ -14,26 +14,20 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.module_loading import import_string
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from orders import services
 from orders.models import Capture, Entry, Line, Order
 from orders.serializers import LONGEST_REASON
 from orders.states import TRANSITIONS, Status
+from shop.kernel.admin import LongList, ReadOnlyAdmin, instant_text, money_text
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
-from shop.kernel.errors import Refusal
 from shop.kernel.ids import as_uuid, normal_order_number
-from shop.kernel.money import Money
 from shop.kernel.panels import Link, OrderPanel, OrderSearch, Panel, Row
-
-_INSTANT = "Y-m-d H:i:s"
 
 
 class CancelForm(forms.Form):
@@ -88,19 +82,13 @@ _REVIEW = _Act("Reviewed", "The order leaves the list of those that need a perso
 
 
 @admin.register(Order)
-class OrderAdmin(ModelAdmin):
+class OrderAdmin(LongList, ReadOnlyAdmin):
     """The support page. What other contexts know of an order stands below it: see `settings.ORDER_PANELS`."""
 
     list_display: ClassVar = ["number", "status_label", "payment_label", "total", "email", "review_label", "placed"]
     list_filter: ClassVar = ["status", "needs_review"]
     search_fields: ClassVar = ["number"]
     search_help_text = "Order number, e-mail address, or a gateway's reference"
-    # Sorting by another column, or counting all rows, would cost more with every order ever taken.
-    ordering: ClassVar = ["-id"]
-    sortable_by: ClassVar[list[str]] = []
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    list_per_page = 50
     actions_detail: ClassVar = ["cancel_order", "fulfil_order", "review_order"]
     change_form_outer_after_template = "orders/panels.html"
     # Two side by side, so that the panels below are not far away.
@@ -111,37 +99,16 @@ class OrderAdmin(ModelAdmin):
         ("The goods", {"fields": [("shipping_method", "tracking"), "cancel_reason"]}),
     ]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Orders come from checkouts only."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
-        """Nothing of an order is edited; see the actions."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Order | None = None) -> bool:
-        """Orders stay."""
-        return False
-
-    def has_act_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        """Tell who may cancel, fulfil and tick off: those with Django's permission to change orders."""
-        return request.user.has_perm("orders.change_order")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
-    ) -> tuple[QuerySet[Order], bool]:
-        """Find by what a person has at hand; every way is exact and has an index."""
-        text = search_term.strip()
-        if not text:
-            return queryset, False
+    def found(self, rows: QuerySet[Order], text: str) -> QuerySet[Order]:
+        """Find by what a person has at hand."""
         if "@" in text:
-            return queryset.annotate(lowered=Lower("email")).filter(lowered=text.lower()), False
-        found = Q(pk__in=_found_elsewhere(text))
+            return rows.annotate(lowered=Lower("email")).filter(lowered=text.lower())
+        matching = Q(pk__in=_found_elsewhere(text))
         if number := normal_order_number(text):
-            found |= Q(number=number)
+            matching |= Q(number=number)
         if order_id := as_uuid(text):
-            found |= Q(pk=order_id)
-        return queryset.filter(found), False
+            matching |= Q(pk=order_id)
+        return rows.filter(matching)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -200,12 +167,8 @@ class OrderAdmin(ModelAdmin):
                 "page": page,
             }
             return TemplateResponse(request, "orders/confirm.html", context)
-        try:
-            done = act.do(order, form.cleaned_data, Caller(id=staff_id, guest=False, staff=True))
-        except Refusal as refusal:
-            self.message_user(request, refusal.detail, messages.ERROR)
-        else:
-            self.log_change(request, order, done)
+        caller = Caller(id=staff_id, guest=False, staff=True)
+        if self.carried_out(request, order, lambda: act.do(order, form.cleaned_data, caller)):
             self.message_user(request, f"{order.number}: done.", messages.SUCCESS)
         return HttpResponseRedirect(page)
 
@@ -227,40 +190,40 @@ class OrderAdmin(ModelAdmin):
     @admin.display(description="placed (UTC)")
     def placed(self, order: Order) -> str:
         """Return when the order was placed."""
-        return date_format(order.created_at, _INSTANT)
+        return instant_text(order.created_at)
 
     @admin.display(description="pay until (UTC)")
     def deadline(self, order: Order) -> str:
         """Return until when the order waits for its money."""
-        return date_format(order.payment_deadline, _INSTANT)
+        return instant_text(order.payment_deadline)
 
     def subtotal(self, order: Order) -> str:
         """Return what the lines cost."""
-        return _amount(order.subtotal_minor, order.currency)
+        return money_text(order.subtotal_minor, order.currency)
 
     def discount(self, order: Order) -> str:
         """Return what was taken off."""
-        return _amount(order.discount_minor, order.currency)
+        return money_text(order.discount_minor, order.currency)
 
     def shipping(self, order: Order) -> str:
         """Return what the way costs."""
-        return _amount(order.shipping_minor, order.currency)
+        return money_text(order.shipping_minor, order.currency)
 
     def tax(self, order: Order) -> str:
         """Return the tax, and whether the prices hold it."""
-        return f"{_amount(order.tax_minor, order.currency)}{' (in the prices)' if order.prices_include_tax else ''}"
+        return f"{money_text(order.tax_minor, order.currency)}{' (in the prices)' if order.prices_include_tax else ''}"
 
     def total(self, order: Order) -> str:
         """Return what is to be paid."""
-        return _amount(order.total_minor, order.currency)
+        return money_text(order.total_minor, order.currency)
 
     def captured(self, order: Order) -> str:
         """Return what was paid."""
-        return _amount(order.captured_minor, order.currency)
+        return money_text(order.captured_minor, order.currency)
 
     def refunded(self, order: Order) -> str:
         """Return what went back."""
-        return _amount(order.refunded_minor, order.currency)
+        return money_text(order.refunded_minor, order.currency)
 
     def ship_to(self, order: Order) -> str:
         """Return where the goods go."""
@@ -300,7 +263,7 @@ def _lines(order_id: UUID) -> Panel:
                     line.name,
                     str(line.quantity),
                     *(
-                        _amount(minor, line.order.currency)
+                        money_text(minor, line.order.currency)
                         for minor in (
                             line.unit_price_minor,
                             line.discount_minor,
@@ -322,10 +285,10 @@ def _money(order_id: UUID) -> Panel:
         rows=tuple(
             Row(
                 cells=(
-                    date_format(capture.at, _INSTANT),
+                    instant_text(capture.at),
                     str(capture.pk),
-                    _amount(capture.amount_minor, capture.currency),
-                    _amount(capture.due_back_minor, capture.currency),
+                    money_text(capture.amount_minor, capture.currency),
+                    money_text(capture.due_back_minor, capture.currency),
                 )
             )
             for capture in Capture.objects.filter(order_id=order_id)
@@ -338,7 +301,7 @@ def _timeline(order_id: UUID) -> Panel:
         title="Timeline",
         columns=("At (UTC)", "What", "Detail"),
         rows=tuple(
-            Row(cells=(date_format(entry.at, _INSTANT), entry.type, entry.detail))
+            Row(cells=(instant_text(entry.at), entry.type, entry.detail))
             for entry in Entry.objects.filter(order_id=order_id)
         ),
     )
@@ -351,8 +314,8 @@ def _table(panel: Panel, request: HttpRequest) -> dict[str, Any]:
     for row in panel.rows:
         cells = [_cell(cell) for cell in row.cells]
         if with_actions:
-            context = {"actions": row.actions, "next": request.get_full_path()}
-            cells.append(render_to_string("orders/row_actions.html", context, request=request))
+            context = {"offered": row.actions, "next": request.get_full_path(), "in_row": True, "size": "xs"}
+            cells.append(render_to_string("kernel/actions.html", context, request=request))
         rows.append(cells)
     headers = [*panel.columns, *([""] if with_actions else [])]
     return {"title": panel.title, "table": {"headers": headers, "rows": rows}}
@@ -362,10 +325,6 @@ def _cell(cell: str | Link) -> str:
     if isinstance(cell, Link):
         return format_html('<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', cell.url, cell.text)
     return cell
-
-
-def _amount(minor: int, currency: str) -> str:
-    return f"{Money(minor, currency).major()} {currency}"
 
 
 def _address(address: dict[str, str]) -> str:

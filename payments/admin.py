@@ -1,32 +1,26 @@
 """Payments for support staff: money and history to be read only; what may be done is asked of the gateway."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
-from django.utils.formats import date_format
-from unfold.admin import ModelAdmin, TabularInline
+from django.http import HttpRequest
+from django.urls import URLPattern, reverse
+from unfold.admin import TabularInline
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
 from payments import services
 from payments.models import Attempt, Callback, Move
 from payments.ports import GatewayRefused, GatewayUnavailable
 from payments.states import OPEN, AttemptStatus, CallbackState, Source
+from shop.kernel.admin import ActingAdmin, LongList, instant_text, money_text
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
-from shop.kernel.errors import Refusal
-from shop.kernel.ids import as_uuid
-from shop.kernel.money import Money
-from shop.kernel.panels import Action, Link, Panel, Row, way_back
+from shop.kernel.panels import Action, Link, Panel, Row
 
-_INSTANT = "Y-m-d H:i:s"
 _STUCK = frozenset({CallbackState.PARKED, CallbackState.QUARANTINED, CallbackState.DEAD})
 _STATUS_COLOURS = {"succeeded": "success", "failed": "danger", "pending": "info", "unknown": "warning"}
 _STATE_COLOURS = {"applied": "success", "parked": "warning", "quarantined": "danger", "dead": "danger"}
@@ -47,73 +41,16 @@ def _callback_acts(callback: Callback) -> tuple[Action, ...]:
     return (Action("Retry", reverse("admin:payments_callback_retry", args=[callback.pk])),)
 
 
-def _acts(row: Attempt | Callback) -> tuple[Action, ...]:
-    return _attempt_acts(row) if isinstance(row, Attempt) else _callback_acts(row)
+class _GatewayAdmin(LongList, ActingAdmin):
+    """Rows that come from gateways; acting on one may mean asking the gateway, which may not answer."""
 
-
-class _ReadOnly(ModelAdmin):
-    """A page that shows; rows come from payments themselves and stay."""
-
-    ordering: ClassVar = ["-id"]
-    # Sorting by another column, or counting all rows, would cost more with every payment ever taken.
-    sortable_by: ClassVar[list[str]] = []
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    list_per_page = 50
-    change_form_outer_after_template = "payments/acts.html"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nothing is added by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nothing is edited by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nothing is thrown away."""
-        return False
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the row, and below it what may be done."""
-        row = self.get_object(request, object_id)
-        acts = _acts(row) if row is not None else ()
-        context = {"acts": acts, "next": request.get_full_path(), **(extra_context or {})}
-        response: HttpResponse = super().change_view(request, object_id, form_url, context)
-        return response
-
-    def acting(self, name: str, act: Callable[[UUID, HttpRequest], str]) -> URLPattern:
-        """Return the address that does `act` on a POST by somebody who may change such rows."""
-
-        def view(request: HttpRequest, object_id: str) -> HttpResponse:
-            return self._act(request, object_id, act)
-
-        named = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
-        address: URLPattern = path(f"<str:object_id>/{name}/", self.admin_site.admin_view(view), name=named)
-        return address
-
-    def _act(self, request: HttpRequest, object_id: str, act: Callable[[UUID, HttpRequest], str]) -> HttpResponse:
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        if not request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"):
-            raise PermissionDenied
-        row_id = as_uuid(object_id)
-        row = self.get_object(request, object_id) if row_id else None
-        if row is None or row_id is None:
-            raise Http404
+    def carried_out(self, request: HttpRequest, row: Model, act: Callable[[], str]) -> str | None:
+        """Act, log and tell; a gateway that gives no answer is told like a refusal."""
         try:
-            done = act(row_id, request)
-        except Refusal as refusal:
-            self.message_user(request, refusal.detail, messages.ERROR)
+            return super().carried_out(request, row, act)
         except (GatewayUnavailable, GatewayRefused) as error:
             self.message_user(request, f"The gateway gave no answer: {error}.", messages.ERROR)
-        else:
-            self.log_change(request, row, done)
-            self.message_user(request, done, messages.SUCCESS)
-        page = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row_id])
-        return HttpResponseRedirect(way_back(request, otherwise=page))
+            return None
 
 
 class MoveInline(TabularInline):
@@ -135,7 +72,7 @@ class MoveInline(TabularInline):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(_ReadOnly):
+class AttemptAdmin(_GatewayAdmin):
     """An attempt with all that happened to it."""
 
     list_display: ClassVar = ["reference", "gateway", "status_label", "asked_for", "review_reason", "begun"]
@@ -157,14 +94,13 @@ class AttemptAdmin(_ReadOnly):
         """Add the addresses of what may be done."""
         return [self.acting("ask", _ask), self.acting("cancel", _cancel), *super().get_urls()]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Attempt], search_term: str
-    ) -> tuple[QuerySet[Attempt], bool]:
-        """Find exactly, by an index."""
-        text = search_term.strip()
-        if not text:
-            return queryset, False
-        return queryset.filter(Q(reference=text) | Q(gateway__in=list(settings.GATEWAYS), session_id=text)), False
+    def offered(self, row: Attempt) -> tuple[Action, ...]:
+        """Ask the gateway while it may know more; call off what is under way."""
+        return _attempt_acts(row)
+
+    def found(self, rows: QuerySet[Attempt], text: str) -> QuerySet[Attempt]:
+        """Find by our reference or the gateway's."""
+        return rows.filter(Q(reference=text) | Q(gateway__in=list(settings.GATEWAYS), session_id=text))
 
     @display(description="status", label=_STATUS_COLOURS)
     def status_label(self, attempt: Attempt) -> str:
@@ -174,17 +110,17 @@ class AttemptAdmin(_ReadOnly):
     @display(description="amount")
     def asked_for(self, attempt: Attempt) -> str:
         """Return what the attempt is to collect."""
-        return _amount(attempt.amount, attempt.currency)
+        return money_text(attempt.amount, attempt.currency)
 
     @display(description="captured")
     def captured_money(self, attempt: Attempt) -> str:
         """Return what it collected."""
-        return _amount(attempt.captured, attempt.currency)
+        return money_text(attempt.captured, attempt.currency)
 
     @display(description="begun (UTC)")
     def begun(self, attempt: Attempt) -> str:
         """Return when the attempt was made."""
-        return date_format(attempt.created_at, _INSTANT)
+        return instant_text(attempt.created_at)
 
     @display(description="order")
     def order(self, attempt: Attempt) -> str:
@@ -198,7 +134,7 @@ class AttemptAdmin(_ReadOnly):
 
 
 @admin.register(Callback)
-class CallbackAdmin(_ReadOnly):
+class CallbackAdmin(_GatewayAdmin):
     """A gateway's message as it came."""
 
     list_display: ClassVar = ["event_id", "gateway", "type", "state_label", "attempts", "received"]
@@ -215,17 +151,13 @@ class CallbackAdmin(_ReadOnly):
         """Add the addresses of what may be done."""
         return [self.acting("retry", _retry), *super().get_urls()]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Callback], search_term: str
-    ) -> tuple[QuerySet[Callback], bool]:
-        """Find exactly, by an index."""
-        text = search_term.strip()
-        if not text:
-            return queryset, False
-        found = Q(gateway__in=list(settings.GATEWAYS), event_id=text) | Q(
-            gateway__in=list(settings.GATEWAYS), session_id=text
-        )
-        return queryset.filter(found), False
+    def offered(self, row: Callback) -> tuple[Action, ...]:
+        """Retry what is stuck."""
+        return _callback_acts(row)
+
+    def found(self, rows: QuerySet[Callback], text: str) -> QuerySet[Callback]:
+        """Find by the gateway's event or session."""
+        return rows.filter(Q(event_id=text) | Q(session_id=text), gateway__in=list(settings.GATEWAYS))
 
     @display(description="state", label=_STATE_COLOURS)
     def state_label(self, callback: Callback) -> str:
@@ -235,7 +167,7 @@ class CallbackAdmin(_ReadOnly):
     @display(description="received (UTC)")
     def received(self, callback: Callback) -> str:
         """Return when it came."""
-        return date_format(callback.received_at, _INSTANT)
+        return instant_text(callback.received_at)
 
     @display(description="body")
     def body_text(self, callback: Callback) -> str:
@@ -252,11 +184,11 @@ def attempts_panel(*, order_id: UUID) -> Panel:
         rows=tuple(
             Row(
                 cells=(
-                    date_format(attempt.created_at, _INSTANT),
+                    instant_text(attempt.created_at),
                     Link(attempt.reference, reverse("admin:payments_attempt_change", args=[attempt.pk])),
                     attempt.gateway,
                     attempt.status,
-                    _amount(attempt.amount, attempt.currency),
+                    money_text(attempt.amount, attempt.currency),
                     attempt.failure_code,
                     attempt.review_reason,
                 ),
@@ -278,7 +210,7 @@ def callbacks_panel(*, order_id: UUID) -> Panel:
         rows=tuple(
             Row(
                 cells=(
-                    date_format(callback.received_at, _INSTANT),
+                    instant_text(callback.received_at),
                     Link(callback.event_id, reverse("admin:payments_callback_change", args=[callback.pk])),
                     callback.type,
                     callback.state,
@@ -292,21 +224,17 @@ def callbacks_panel(*, order_id: UUID) -> Panel:
     )
 
 
-def _ask(attempt_id: UUID, _request: HttpRequest) -> str:
-    settlement = services.settle(attempt_id=attempt_id, source=Source.STAFF, now=utc_now())
+def _ask(_request: HttpRequest, attempt: Attempt) -> str:
+    settlement = services.settle(attempt_id=attempt.pk, source=Source.STAFF, now=utc_now())
     return f"The gateway was asked: {settlement.outcome}, now {settlement.status}."
 
 
-def _cancel(attempt_id: UUID, request: HttpRequest) -> str:
+def _cancel(request: HttpRequest, attempt: Attempt) -> str:
     caller = Caller(id=UUID(str(request.user.pk)), guest=False, staff=True)
-    cancelled = services.cancel_attempt(caller=caller, payment_id=attempt_id, now=utc_now())
+    cancelled = services.cancel_attempt(caller=caller, payment_id=attempt.pk, now=utc_now())
     return f"Closed at the gateway, now {cancelled.status}."
 
 
-def _retry(callback_id: UUID, _request: HttpRequest) -> str:
-    services.retry_callback(callback_id=callback_id, now=utc_now())
+def _retry(_request: HttpRequest, callback: Callback) -> str:
+    services.retry_callback(callback_id=callback.pk, now=utc_now())
     return "The callback is processed again."
-
-
-def _amount(minor: int, currency: str) -> str:
-    return f"{Money(minor, currency).major()} {currency}"

@@ -71,6 +71,7 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "shop" / "kernel" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

@@ -1,21 +1,19 @@
 """Events for support staff: the log, the queue, what is parked or dead, and who replayed what. Nothing is edited."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.formats import date_format
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 
 from integrations.kafka import parking
 from integrations.kafka.groups import group_names, listeners
 from integrations.kafka.models import Inbox, Parked, Relay, Replay
+from shop.kernel.admin import LongList, ReadOnlyAdmin, instant_text
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import as_uuid
 from shop.kernel.outbox import log as event_log
@@ -23,55 +21,24 @@ from shop.kernel.outbox import queue
 from shop.kernel.outbox.models import LoggedEvent, PendingEvent
 from shop.kernel.panels import Link, Panel, Row
 
-_INSTANT = "Y-m-d H:i:s"
-
-
-class _ReadOnly(ModelAdmin):
-    """A page that shows; the rows are history, or belong to running processes."""
-
-    # Sorting by another column, or counting all rows, would cost more with every event ever told.
-    sortable_by: ClassVar[list[str]] = []
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nothing is added by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nothing is edited by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nothing is thrown away."""
-        return False
-
-    def has_act_permission(self, request: HttpRequest) -> bool:
-        """Acting needs the permission to change such rows, though no field can be edited."""
-        allowed: bool = request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
-        return allowed
-
 
 @admin.register(LoggedEvent)
-class LoggedEventAdmin(_ReadOnly):
+class LoggedEventAdmin(LongList, ReadOnlyAdmin):
     """The immutable log."""
 
     list_display: ClassVar = ["occurred_at", "type", "key", "sequence", "id"]
     list_filter: ClassVar = ["topic"]
     search_fields: ClassVar = ["id", "key"]
     search_help_text = "An event's id, or the id of an order or a shopper"
-    ordering: ClassVar = ["-id"]
     fields: ClassVar = [
         "id", "type", "topic", "aggregate", "key", "sequence", "occurred_at", "payload", "headers", "deliveries",
     ]  # fmt: skip
     readonly_fields: ClassVar = fields
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[LoggedEvent], search_term: str
-    ) -> tuple[QuerySet[LoggedEvent], bool]:
+    def found(self, rows: QuerySet[LoggedEvent], text: str) -> QuerySet[LoggedEvent]:
         """Find by whole ids only: both are indexed, and the log is long."""
-        return _found_by_id(queryset, search_term, "id", "key"), False
+        wanted = as_uuid(text)
+        return rows.filter(id=wanted) | rows.filter(key=wanted) if wanted else rows.none()
 
     @display(description="Deliveries")
     def deliveries(self, event: LoggedEvent) -> str:
@@ -80,7 +47,7 @@ class LoggedEventAdmin(_ReadOnly):
 
 
 @admin.register(PendingEvent)
-class PendingEventAdmin(_ReadOnly):
+class PendingEventAdmin(LongList, ReadOnlyAdmin):
     """What Kafka has not acknowledged."""
 
     list_display: ClassVar = ["position", "event_id", "key", "shard", "state", "attempts", "last_error"]
@@ -96,7 +63,7 @@ class PendingEventAdmin(_ReadOnly):
 
 
 @admin.register(Parked)
-class ParkedAdmin(_ReadOnly):
+class ParkedAdmin(LongList, ReadOnlyAdmin):
     """Events that consumers could not handle."""
 
     list_display: ClassVar = [
@@ -104,7 +71,6 @@ class ParkedAdmin(_ReadOnly):
     ]  # fmt: skip
     list_filter: ClassVar = ["state", "consumer", "type"]
     search_fields: ClassVar = ["event_id", "key"]
-    ordering: ClassVar = ["-id"]
     fields: ClassVar = [
         "consumer", "event_id", "type", "key", "topic", "state", "attempts", "next_attempt_at", "parked_at",
         "last_error", "content", "headers",
@@ -112,11 +78,10 @@ class ParkedAdmin(_ReadOnly):
     readonly_fields: ClassVar = fields
     actions: ClassVar = ["redrive"]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Parked], search_term: str
-    ) -> tuple[QuerySet[Parked], bool]:
+    def found(self, rows: QuerySet[Parked], text: str) -> QuerySet[Parked]:
         """Find by whole ids."""
-        return _found_by_id(queryset, search_term, "event_id", "key"), False
+        wanted = as_uuid(text)
+        return rows.filter(event_id=wanted) | rows.filter(key=wanted) if wanted else rows.none()
 
     @display(description="State", ordering="state", label={"dead": "danger", "waiting": "warning"})
     def show_state(self, parked: Parked) -> str:
@@ -141,15 +106,14 @@ class ParkedAdmin(_ReadOnly):
 
 
 @admin.register(Replay)
-class ReplayAdmin(_ReadOnly):
+class ReplayAdmin(LongList, ReadOnlyAdmin):
     """Who sent what again."""
 
     list_display: ClassVar = ["started_at", "who", "reason", "consumers", "expected", "delivered", "parked", "outcome"]
-    ordering: ClassVar = ["-id"]
 
 
 @admin.register(Relay)
-class RelayAdmin(_ReadOnly):
+class RelayAdmin(LongList, ReadOnlyAdmin):
     """The relays that are alive."""
 
     list_display: ClassVar = ["host", "pid", "started_at", "expires_at", "token"]
@@ -165,7 +129,7 @@ def events_panel(*, order_id: UUID) -> Panel:
     rows = tuple(
         Row(
             cells=(
-                date_format(event.occurred_at, _INSTANT),
+                instant_text(event.occurred_at),
                 Link(text=event.type, url=reverse("admin:outbox_loggedevent_change", args=[event.id])),
                 str(event.sequence),
                 "queued" if event.id in queued else "sent",
@@ -200,15 +164,3 @@ def _deliveries(event_ids: Iterable[UUID], *, types: dict[UUID, str]) -> dict[UU
         )
         for event_id in ids
     }
-
-
-def _found_by_id(queryset: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]:
-    if not text:
-        return queryset
-    wanted = as_uuid(text.strip())
-    if wanted is None:
-        return queryset.none()
-    found = queryset.none()
-    for field in fields:
-        found = found | queryset.filter(**{field: wanted})
-    return found

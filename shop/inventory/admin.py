@@ -8,16 +8,14 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html_join
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from shop.inventory import services
 from shop.inventory.models import Reservation, Stock
 from shop.inventory.queries import conservation_report
-from shop.kernel.errors import Refusal
+from shop.kernel.admin import LongList, ReadOnlyAdmin
 from shop.kernel.ids import as_uuid
 
 MOST_UNITS = 1_000_000_000
@@ -31,22 +29,6 @@ class CountForm(BaseDialogForm):
     )
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that only services write."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds rows by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Nobody edits rows by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Nobody deletes rows by hand."""
-        return False
-
-
 @admin.register(Stock)
 class StockAdmin(ReadOnlyAdmin):
     """Units on the shelf, held, and free to be bought. Article names are on the catalogue's pages."""
@@ -56,10 +38,6 @@ class StockAdmin(ReadOnlyAdmin):
     fields: ClassVar = ["sku", "on_hand", "held", "available", "updated_at"]
     actions_list: ClassVar = ["check_that_stock_adds_up"]
     actions_detail: ClassVar = ["set_on_hand"]
-
-    def has_count_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        """Tell who may count the shelf: those with Django's permission to change stock."""
-        return request.user.has_perm("inventory.change_stock")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Stock]:
         """Bring along what can be bought, to be sorted by."""
@@ -73,7 +51,7 @@ class StockAdmin(ReadOnlyAdmin):
 
     @action(
         description="Set units on hand",
-        permissions=["count"],
+        permissions=["act"],
         url_path="set-on-hand",
         icon="inventory",
         dialog={
@@ -86,12 +64,12 @@ class StockAdmin(ReadOnlyAdmin):
     def set_on_hand(self, request: HttpRequest, form: CountForm, object_id: str) -> HttpResponse:
         """Set the units on hand, unless shoppers hold more."""
         on_hand = form.cleaned_data["on_hand"]
-        try:
+
+        def set_it() -> str:
             services.set_on_hand(sku=object_id, on_hand=on_hand)
-        except Refusal as refusal:
-            self.message_user(request, refusal.detail, messages.ERROR)
-        else:
-            self.log_change(request, Stock(sku=object_id), f"On hand set to {on_hand}.")
+            return f"On hand set to {on_hand}."
+
+        if self.carried_out(request, Stock(sku=object_id), set_it):
             self.message_user(request, f"{object_id}: {on_hand} on hand.", messages.SUCCESS)
         # The dialog is sent by HTMX, which follows this header where a browser would follow a redirect.
         page = reverse("admin:inventory_stock_change", args=[object_id])
@@ -115,18 +93,13 @@ class StockAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnlyAdmin):
+class ReservationAdmin(LongList, ReadOnlyAdmin):
     """Who holds what. A reservation bears the id of its checkout."""
 
     list_display: ClassVar = ["id", "state_label", "units", "expires_at", "created_at"]
     list_filter: ClassVar = ["state"]
     search_fields: ClassVar = ["id"]
     search_help_text = "The id of the reservation, which is the id of the checkout"
-    # Sorting by another column, or counting all rows, would cost more with every checkout there ever was.
-    ordering: ClassVar = ["-id"]
-    sortable_by: ClassVar[list[str]] = []
-    paginator = InfinitePaginator
-    show_full_result_count = False
     fields: ClassVar = ["id", "holder", "state_label", "expires_at", "created_at", "articles"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
@@ -134,14 +107,10 @@ class ReservationAdmin(ReadOnlyAdmin):
         reservations: QuerySet[Reservation] = super().get_queryset(request)
         return reservations.prefetch_related("lines")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Reservation], search_term: str
-    ) -> tuple[QuerySet[Reservation], bool]:
-        """Find by the id, exactly and by its index."""
-        if not search_term.strip():
-            return queryset, False
-        wanted = as_uuid(search_term.strip())
-        return queryset.filter(id=wanted) if wanted else queryset.none(), False
+    def found(self, rows: QuerySet[Reservation], text: str) -> QuerySet[Reservation]:
+        """Find by the id."""
+        wanted = as_uuid(text)
+        return rows.filter(id=wanted) if wanted else rows.none()
 
     @display(
         description="state",

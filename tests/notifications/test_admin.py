@@ -106,6 +106,7 @@ def test_several_are_sent_again_at_once(support: Client, mail: Mail, order: Orde
     ).content.decode()
 
     assert "1 are sent again." in page
+    assert f"Left alone: {on_its_way}." in page
     assert list(Mail.objects.order_by("id").values_list("resends", flat=True)) == [1, 0]
 
 
