@@ -25,7 +25,7 @@ from payments.serializers import (
 )
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
-from shop.kernel.http.pagination import answer, page_of
+from shop.kernel.http.pagination import PAGING, answer, page_of
 from shop.kernel.http.serializers import parsed
 from shop.kernel.http.views import CheckedView, InternalView, OpenView
 from shop.kernel.idempotency.http import idempotent
@@ -37,11 +37,7 @@ class PaymentsView(CheckedView):
 
     @extend_schema(
         operation_id="list_payments",
-        parameters=[
-            OpenApiParameter("order_id", str, required=True),
-            OpenApiParameter("limit", int),
-            OpenApiParameter("cursor", str),
-        ],
+        parameters=[OpenApiParameter("order_id", str, required=True), *PAGING],
         responses=PaymentPageSchema,
     )
     def get(self, request: Request) -> Response:
@@ -51,12 +47,8 @@ class PaymentsView(CheckedView):
         if order is None or not (self.caller.staff or order.user_id == self.caller.id):
             raise OrderNotFound(order_id=order_id)
         page = page_of(request)
-        rows = queries.payments_of(
-            order_id=order_id, limit=page.limit + 1, after=_place(page.after), before=_place(page.before)
-        )
-        return Response(
-            answer(request, page=page, rows=rows, place=lambda row: str(row.payment_id), as_json=payment_json)
-        )
+        rows = queries.payments_of(order_id=order_id, limit=page.limit + 1, after=page.after, before=page.before)
+        return Response(answer(request, page=page, rows=rows, place=lambda row: row.payment_id, as_json=payment_json))
 
     @extend_schema(
         operation_id="start_payment",
@@ -180,12 +172,3 @@ def _order_id(text: str | None) -> UUID:
     if order_id is None:
         raise OrderNotFound(order_id=text)
     return order_id
-
-
-def _place(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    place = as_uuid(cursor)
-    if place is None:
-        raise ValidationError({"cursor": ["This cursor is not one of ours."]}, code="invalid")
-    return place

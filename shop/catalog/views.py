@@ -1,11 +1,9 @@
 """HTTP for the shop window: parse, one call, serialise."""
 
 from typing import Any
-from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,15 +13,9 @@ from shop.catalog.errors import UnknownSku
 from shop.catalog.serializers import PriceQuery, ProductPage, ProductQuery, ProductSchema, product_json
 from shop.kernel.clock import utc_now
 from shop.kernel.events import UserAction
-from shop.kernel.http.pagination import LARGEST_LIMIT, Page, answer, page_of
+from shop.kernel.http.pagination import PAGING, Page, answer, page_of
 from shop.kernel.http.views import ShopView
-from shop.kernel.ids import as_uuid
 from shop.kernel.views import record_view
-
-_PAGING = [
-    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": 20}),
-    OpenApiParameter("cursor", str, description="From `next` or `previous` of another page."),
-]
 
 
 class ShopWindow(ShopView):
@@ -45,15 +37,15 @@ class ShopWindow(ShopView):
 class Products(ShopWindow):
     """Everything in it."""
 
-    @extend_schema(operation_id="products_list", parameters=[ProductQuery, *_PAGING], responses=ProductPage)
+    @extend_schema(operation_id="products_list", parameters=[ProductQuery, *PAGING], responses=ProductPage)
     def get(self, request: Request) -> Response:
         """List what is sold, in the order it came into the shop."""
         query, page = _query(ProductQuery, request), page_of(request)
         found = queries.find_products(
             wanted=ProductFilter(**query),
             limit=page.limit + 1,
-            after=_place(page.after),
-            before=_place(page.before),
+            after=page.after,
+            before=page.before,
         )
         if query["search"] and page == Page(limit=page.limit):
             # What people type may be anything, names and addresses too: it does not travel in an event.
@@ -63,7 +55,7 @@ class Products(ShopWindow):
                 category=query["category"] or None,
                 results=min(len(found), page.limit),
             )
-        return Response(answer(request, page=page, rows=found, place=lambda row: str(row.id), as_json=product_json))
+        return Response(answer(request, page=page, rows=found, place=lambda row: row.id, as_json=product_json))
 
 
 class ProductDetail(ShopWindow):
@@ -92,12 +84,3 @@ def _query(serializer: type[serializers.Serializer[Any]], request: Request) -> d
     query.is_valid(raise_exception=True)
     asked: dict[str, Any] = query.validated_data
     return asked
-
-
-def _place(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    place = as_uuid(cursor)
-    if place is None:
-        raise ValidationError({"cursor": ["This cursor is not one of ours."]}, code="invalid")
-    return place

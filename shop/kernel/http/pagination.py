@@ -1,7 +1,7 @@
 """Cursor paging: by the id of the last row seen, so that a page costs the same however far one has read.
 
-Rows are listed newest first (or by any single unique column); a cursor is `n:<value>` (rows after it) or
-`p:<value>` (rows before it), base64url encoded and opaque to callers.
+Ids are UUIDv7, so their order is the order of making; a cursor is `n:<id>` (rows after it) or `p:<id>` (rows before
+it), base64url encoded and opaque to callers.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -9,23 +9,31 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from shop.kernel.ids import as_uuid
+
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
+PAGING = [
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}),
+    OpenApiParameter("cursor", str, description="From `next` or `previous` of another page."),
+]
 
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was asked for: `limit` rows `after` or `before` a value; both None is the first page."""
+    """What was asked for: `limit` rows `after` or `before` an id; both None is the first page."""
 
     limit: int
-    after: str | None = None
-    before: str | None = None
+    after: UUID | None = None
+    before: UUID | None = None
 
     @property
     def backwards(self) -> bool:
@@ -45,13 +53,14 @@ def page_of(request: Request) -> Page:
         way, _, value = urlsafe_b64decode(cursor.encode("ascii")).decode("utf-8").partition(":")
     except (Base64Error, UnicodeError, ValueError):
         way, value = "", ""
-    if way not in {"n", "p"} or not value or "\x00" in value:
+    place = as_uuid(value)
+    if way not in {"n", "p"} or place is None:
         raise ValidationError({"cursor": ["This cursor is not one of ours."]}, code="invalid")
-    return Page(limit=int(text), after=value if way == "n" else None, before=value if way == "p" else None)
+    return Page(limit=int(text), after=place if way == "n" else None, before=place if way == "p" else None)
 
 
 def answer(
-    request: Request, *, page: Page, rows: Sequence[Row], place: Callable[[Row], str], as_json: Callable[[Row], Any]
+    request: Request, *, page: Page, rows: Sequence[Row], place: Callable[[Row], UUID], as_json: Callable[[Row], Any]
 ) -> dict[str, Any]:
     """Return `{results, next, previous}` from up to `limit + 1` rows read in the page's direction.
 
