@@ -52,8 +52,9 @@ class ViewSender(Thread):
                 log.exception("views.sender_failed")
                 self._stopping.wait(PATIENCE_SECONDS)
             finally:
-                # What is still under way is reported, and so counted, as dropped.
+                # What is still under way is reported, and so counted, as dropped; what waits is for the next publisher.
                 publisher.abandon()
+                self._buffer.filled.set()
 
     def _serve(self, publisher: Publisher) -> None:
         """Send for as long as the broker takes what it is given."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, UnreadablePostError
 from psycopg import errors as postgres
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -93,6 +93,8 @@ def for_exception(error: Exception) -> HttpResponse | None:  # noqa: PLR0911  on
             return problem(HTTPStatus.FORBIDDEN, code="permission_denied", detail="You may not do this.")
         case RequestDataTooBig():
             return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code="body_too_large", detail="The body is too large.")
+        case SuspiciousOperation() | BadRequest() | UnreadablePostError():
+            return problem(HTTPStatus.BAD_REQUEST, code="malformed_request", detail="The request is malformed.")
         case OperationalError() | InterfaceError():
             return _for_busy_database(error)
         case _:
