@@ -5,33 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 from shop.kernel.money import Money
+from shop.kernel.priced import PricedLine, Totals
 
 # Every price of this shop contains its tax; a shop that adds tax on top would make this a column of the checkout.
 PRICES_INCLUDE_TAX = True
-
-
-@dataclass(frozen=True, slots=True)
-class FrozenLine:
-    """One priced line. `line_total` = unit price x quantity - discount, tax included."""
-
-    sku: str
-    name: str
-    quantity: int
-    unit_price: Money
-    discount: Money
-    tax: Money
-    line_total: Money
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """The sums of an offer. With prices that include tax: total = subtotal - discount + shipping."""
-
-    subtotal: Money
-    discount: Money
-    shipping: Money
-    tax: Money
-    total: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +20,7 @@ class FrozenCheckout:
     guest: bool
     cart_id: UUID
     cart_version: int
-    lines: tuple[FrozenLine, ...]
+    lines: tuple[PricedLine, ...]
     totals: Totals
     prices_include_tax: bool
     email: str

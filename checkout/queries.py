@@ -8,11 +8,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from checkout.dto import PRICES_INCLUDE_TAX, CheckoutView, FrozenCheckout, FrozenLine, ShippingOption, Totals
+from checkout.dto import PRICES_INCLUDE_TAX, CheckoutView, FrozenCheckout, ShippingOption
 from checkout.models import Checkout
 from checkout.rates import shipping_rates
 from checkout.states import Status
 from shop.kernel.money import Money
+from shop.kernel.priced import PricedLine, Totals
 
 # What `view_of` reads, from anything named `checkout` that has the table's columns.
 COLUMNS = """
@@ -87,6 +88,6 @@ def view_of(row: Sequence[Any], *, now: datetime | None = None) -> CheckoutView:
     return CheckoutView(status=status, expires_at=expires_at, offer=offer)
 
 
-def _line(values: Sequence[Any], currency: str) -> FrozenLine:
+def _line(values: Sequence[Any], currency: str) -> PricedLine:
     sku, name, quantity, *amounts = values
-    return FrozenLine(sku, name, quantity, *(Money(amount, currency) for amount in amounts))
+    return PricedLine(sku, name, quantity, *(Money(amount, currency) for amount in amounts))

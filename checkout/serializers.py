@@ -6,9 +6,10 @@ from typing import Any
 from django.core.validators import EmailValidator, RegexValidator
 from rest_framework import serializers
 
-from checkout.dto import CheckoutView, FrozenLine, ShippingOption
+from checkout.dto import CheckoutView, ShippingOption
 from checkout.states import Status
 from shop.kernel.clock import rfc3339
+from shop.kernel.http.priced import PricedLineSchema, TotalsSchema, priced_line_json, totals_json
 from shop.kernel.http.serializers import MoneySchema, StrictSerializer, StrictString, money_json
 
 # ISO 3166-1 alpha-2, all officially assigned codes.
@@ -81,34 +82,12 @@ class ShippingMethodsSchema(serializers.Serializer[Any]):
     results = ShippingMethodSchema(many=True)
 
 
-class CheckoutLineSchema(serializers.Serializer[Any]):
-    """One frozen line; `line_total` contains `tax`."""
-
-    sku = serializers.CharField()
-    name = serializers.CharField()
-    quantity = serializers.IntegerField()
-    unit_price = MoneySchema()
-    discount = MoneySchema()
-    tax = MoneySchema()
-    line_total = MoneySchema()
-
-
-class TotalsSchema(serializers.Serializer[Any]):
-    """total = subtotal - discount + shipping, and contains `tax`."""
-
-    subtotal = MoneySchema()
-    discount = MoneySchema()
-    shipping = MoneySchema()
-    tax = MoneySchema()
-    total = MoneySchema()
-
-
 class CheckoutSchema(serializers.Serializer[Any]):
     """A frozen offer and where it stands."""
 
     id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=[status.value for status in Status])
-    lines = CheckoutLineSchema(many=True)
+    lines = PricedLineSchema(many=True)
     totals = TotalsSchema()
     prices_include_tax = serializers.BooleanField()
     email = serializers.EmailField()
@@ -125,14 +104,8 @@ def checkout_json(view: CheckoutView) -> dict[str, Any]:
     return {
         "id": offer.checkout_id,
         "status": view.status,
-        "lines": [_line_json(line) for line in offer.lines],
-        "totals": {
-            "subtotal": money_json(offer.totals.subtotal),
-            "discount": money_json(offer.totals.discount),
-            "shipping": money_json(offer.totals.shipping),
-            "tax": money_json(offer.totals.tax),
-            "total": money_json(offer.totals.total),
-        },
+        "lines": [priced_line_json(line) for line in offer.lines],
+        "totals": totals_json(offer.totals),
         "prices_include_tax": offer.prices_include_tax,
         "email": offer.email,
         "shipping_address": offer.shipping_address,
@@ -151,16 +124,4 @@ def shipping_option_json(option: ShippingOption) -> dict[str, Any]:
         "price": money_json(option.price),
         "free_above": None if option.free_above is None else money_json(option.free_above),
         "estimated_days": option.estimated_days,
-    }
-
-
-def _line_json(line: FrozenLine) -> dict[str, Any]:
-    return {
-        "sku": line.sku,
-        "name": line.name,
-        "quantity": line.quantity,
-        "unit_price": money_json(line.unit_price),
-        "discount": money_json(line.discount),
-        "tax": money_json(line.tax),
-        "line_total": money_json(line.line_total),
     }

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from checkout.dto import FrozenLine, Totals
 from shop.kernel.money import Money
+from shop.kernel.priced import PricedLine, Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class OrderView:
     status: str
     payment_status: str
     needs_review: bool
-    lines: tuple[FrozenLine, ...]
+    lines: tuple[PricedLine, ...]
     totals: Totals
     captured: Money
     email: str

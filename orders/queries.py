@@ -9,12 +9,12 @@ import msgspec
 from django.db import connection
 from django.db.models import Min, Q
 
-from checkout.dto import FrozenLine, Totals
 from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEntry
 from orders.errors import OrderNotFound
 from orders.models import Order
 from orders.states import Status
 from shop.kernel.money import Money
+from shop.kernel.priced import PricedLine, Totals
 
 _NEWEST = UUID(int=2**128 - 1)
 
@@ -178,9 +178,9 @@ def _view(row: dict[str, Any]) -> OrderView:
     )
 
 
-def _lines(document: str, *, currency: str) -> tuple[FrozenLine, ...]:
+def _lines(document: str, *, currency: str) -> tuple[PricedLine, ...]:
     return tuple(
-        FrozenLine(
+        PricedLine(
             sku=sku,
             name=name,
             quantity=quantity,

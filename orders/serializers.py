@@ -4,10 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from checkout.dto import FrozenLine, Totals
 from orders.dto import OrderView
 from orders.states import EntryType, PaymentStatus, Status
 from shop.kernel.clock import rfc3339
+from shop.kernel.http.priced import PricedLineSchema, TotalsSchema, priced_line_json, totals_json
 from shop.kernel.http.serializers import MoneySchema, StrictSerializer, StrictString, money_json
 
 LONGEST_REASON = 500
@@ -33,8 +33,8 @@ def order_json(order: OrderView) -> dict[str, Any]:
         "number": order.number,
         "status": order.status,
         "payment_status": order.payment_status,
-        "lines": [_line_json(line) for line in order.lines],
-        "totals": _totals_json(order.totals),
+        "lines": [priced_line_json(line) for line in order.lines],
+        "totals": totals_json(order.totals),
         "email": order.email,
         "shipping_address": order.shipping_address,
         "billing_address": order.billing_address,
@@ -61,50 +61,6 @@ def internal_order_json(order: OrderView) -> dict[str, Any]:
     }
 
 
-def _line_json(line: FrozenLine) -> dict[str, Any]:
-    return {
-        "sku": line.sku,
-        "name": line.name,
-        "quantity": line.quantity,
-        "unit_price": money_json(line.unit_price),
-        "discount": money_json(line.discount),
-        "tax": money_json(line.tax),
-        "line_total": money_json(line.line_total),
-    }
-
-
-def _totals_json(totals: Totals) -> dict[str, Any]:
-    return {
-        "subtotal": money_json(totals.subtotal),
-        "discount": money_json(totals.discount),
-        "shipping": money_json(totals.shipping),
-        "tax": money_json(totals.tax),
-        "total": money_json(totals.total),
-    }
-
-
-class OrderLineSchema(serializers.Serializer[Any]):
-    """One line of an order."""
-
-    sku = serializers.CharField()
-    name = serializers.CharField()
-    quantity = serializers.IntegerField()
-    unit_price = MoneySchema()
-    discount = MoneySchema()
-    tax = MoneySchema()
-    line_total = MoneySchema()
-
-
-class OrderTotalsSchema(serializers.Serializer[Any]):
-    """The sums of an order."""
-
-    subtotal = MoneySchema()
-    discount = MoneySchema()
-    shipping = MoneySchema()
-    tax = MoneySchema()
-    total = MoneySchema()
-
-
 class OrderAddressSchema(serializers.Serializer[Any]):
     """Where an order or its invoice goes."""
 
@@ -124,8 +80,8 @@ class OrderSchema(serializers.Serializer[Any]):
     number = serializers.CharField()
     status = serializers.ChoiceField(choices=[status.value for status in Status])
     payment_status = serializers.ChoiceField(choices=[status.value for status in PaymentStatus])
-    lines = OrderLineSchema(many=True)
-    totals = OrderTotalsSchema()
+    lines = PricedLineSchema(many=True)
+    totals = TotalsSchema()
     email = serializers.CharField()
     shipping_address = OrderAddressSchema()
     billing_address = OrderAddressSchema()

@@ -9,9 +9,10 @@ from hashlib import sha256
 
 import msgspec
 
-from checkout.dto import PRICES_INCLUDE_TAX, FrozenLine, Totals
+from checkout.dto import PRICES_INCLUDE_TAX
 from shop.catalog.dto import Offer
 from shop.kernel.money import Money, total
+from shop.kernel.priced import PricedLine, Totals
 
 STANDARD_CLASS = "standard"
 _PPM = 1_000_000
@@ -35,12 +36,12 @@ def goods_value(items: Sequence[Item], *, currency: str) -> Money:
     return total((item.offer.price * item.quantity for item in items), currency=currency)
 
 
-def priced_lines(items: Sequence[Item], *, rates_ppm: Mapping[str, int]) -> tuple[FrozenLine, ...]:
+def priced_lines(items: Sequence[Item], *, rates_ppm: Mapping[str, int]) -> tuple[PricedLine, ...]:
     """Freeze each item; an article whose tax class the country does not know is taxed as standard."""
     return tuple(_priced(item, rate_ppm=_rate(item.offer.tax_class, rates_ppm)) for item in items)
 
 
-def totals_of(lines: Sequence[FrozenLine], *, shipping: Money, rates_ppm: Mapping[str, int]) -> Totals:
+def totals_of(lines: Sequence[PricedLine], *, shipping: Money, rates_ppm: Mapping[str, int]) -> Totals:
     """Add up; shipping contains the country's standard tax."""
     currency = shipping.currency
     subtotal = total((line.unit_price * line.quantity for line in lines), currency=currency)
@@ -57,7 +58,7 @@ def totals_of(lines: Sequence[FrozenLine], *, shipping: Money, rates_ppm: Mappin
 
 def quote_hash(
     *,
-    lines: Sequence[FrozenLine],
+    lines: Sequence[PricedLine],
     totals: Totals,
     shipping_method: str,
     shipping_address: Mapping[str, str],
@@ -75,10 +76,10 @@ def quote_hash(
     return sha256(msgspec.json.encode(offer, order="deterministic")).hexdigest()
 
 
-def _priced(item: Item, *, rate_ppm: int) -> FrozenLine:
+def _priced(item: Item, *, rate_ppm: int) -> PricedLine:
     discount = Money.zero(item.offer.price.currency)
     line_total = item.offer.price * item.quantity - discount
-    return FrozenLine(
+    return PricedLine(
         sku=item.offer.sku,
         name=item.offer.name,
         quantity=item.quantity,

@@ -2,16 +2,15 @@ import pytest
 
 from checkout.queries import shipping_options
 from checkout.serializers import (
-    CheckoutLineSchema,
     CheckoutSchema,
     ShippingMethodSchema,
-    TotalsSchema,
     checkout_json,
     shipping_option_json,
 )
 from checkout.services import seed_rates
 from checkout.states import Status
 from shop.kernel.auth.dto import Caller
+from shop.kernel.http.priced import PricedLineSchema, TotalsSchema
 from shop.kernel.http.serializers import MoneySchema
 from tests.checkout.factories import checkout_in
 
@@ -22,7 +21,7 @@ def test_a_checkout_is_written_with_the_keys_the_schema_names(shopper: Caller) -
     written = checkout_json(checkout_in(Status.OPEN, shopper))
 
     assert list(written) == list(CheckoutSchema().fields)
-    assert list(written["lines"][0]) == list(CheckoutLineSchema().fields)
+    assert list(written["lines"][0]) == list(PricedLineSchema().fields)
     assert list(written["totals"]) == list(TotalsSchema().fields)
     assert list(written["totals"]["total"]) == list(MoneySchema().fields)
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkout.dto import FrozenLine
 from checkout.services.pricing import (
     Item,
     goods_value,
@@ -18,6 +17,7 @@ from checkout.services.pricing import (
 )
 from shop.catalog.dto import Offer
 from shop.kernel.money import Money, total
+from shop.kernel.priced import PricedLine
 from tests.checkout.factories import ADDRESS
 
 RATES = {"standard": 190_000, "reduced": 70_000, "zero": 0}
@@ -132,7 +132,7 @@ def test_shipping_contains_standard_tax_whatever_the_goods_are() -> None:
     assert totals.tax == Money(70 + 190, "EUR")
 
 
-def fingerprint(lines: tuple[FrozenLine, ...], *, method: str = "standard", city: str = "Berlin") -> str:
+def fingerprint(lines: tuple[PricedLine, ...], *, method: str = "standard", city: str = "Berlin") -> str:
     return quote_hash(
         lines=lines,
         totals=totals_of(lines, shipping=Money(490, "EUR"), rates_ppm=RATES),
