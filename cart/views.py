@@ -52,7 +52,7 @@ class CartDetail(CartEndpoint):
             record_view(_viewed(cart, guest=self.caller.guest))
         return _answer(cart, known=request.headers.get("If-None-Match", ""))
 
-    @extend_schema(operation_id="cart_clear", parameters=[_IF_MATCH], responses=CartSchema)
+    @extend_schema(operation_id="cart_clear", parameters=[_IF_MATCH], responses={200: CartSchema})
     def delete(self, request: Request, user_id: str) -> Response:
         """Empty one's own cart."""
         self.own(user_id)
@@ -97,7 +97,7 @@ class CartItem(CartEndpoint):
             )
         )
 
-    @extend_schema(operation_id="cart_remove_item", parameters=[_IF_MATCH], responses=CartSchema)
+    @extend_schema(operation_id="cart_remove_item", parameters=[_IF_MATCH], responses={200: CartSchema})
     def delete(self, request: Request, user_id: str, sku: str) -> Response:
         """Remove an article; nothing happens when it is not there."""
         self.own(user_id)

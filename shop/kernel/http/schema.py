@@ -1,4 +1,4 @@
-"""Finishes the generated OpenAPI document: every operation can answer with problem details."""
+"""Finishes the generated OpenAPI document: the probes are in it, and every operation can answer with a problem."""
 
 from typing import Any
 
@@ -25,6 +25,27 @@ _PROBLEM = {
         },
     },
 }
+_STATUS = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
+# What operators ask is answered by plain functions, which no generator sees: path, sentence, media type, schema.
+_PROBES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("/healthz", "Say that the process is alive.", "application/json", _STATUS),
+    ("/readyz", "Say whether everything a purchase needs can be reached.", "application/json", _STATUS),
+    ("/metrics", "Answer Prometheus: the own network, or METRICS_TOKEN.", "text/plain", {"type": "string"}),
+)
+
+
+def add_probes(
+    result: dict[str, Any],
+    generator: Any,  # noqa: ARG001  drf-spectacular's signature
+    request: Any,  # noqa: ARG001  drf-spectacular's signature
+    public: bool,  # noqa: ARG001, FBT001  drf-spectacular's signature
+) -> dict[str, Any]:
+    """Add what is answered outside the API's views."""
+    for path, sentence, media_type, schema in _PROBES:
+        answer = {"description": "As it should be.", "content": {media_type: {"schema": schema}}}
+        operation = {"operationId": path[1:], "description": sentence, "tags": ["operations"]}
+        result["paths"][path] = {"get": {**operation, "responses": {"200": answer}}}
+    return result
 
 
 def add_problem_responses(
