@@ -1,17 +1,19 @@
 """What must add up once everything has come to rest."""
 
+import time
 from collections import Counter
 
 from tests.journeys.stack import Stack
-from tests.journeys.waiting import eventually
 
+# Two worker processes are killed while they may have a mail in hand, and PostgreSQL and the worker's stop cost as many.
+MOST_IN_DOUBT = 8
 _AT_REST = {
     "orders under way": "SELECT count(*) FROM orders_order WHERE status NOT IN ('paid', 'expired')",
     "events to be relayed": "SELECT count(*) FROM outbox_pending",
     "events parked": "SELECT count(*) FROM kafka_parked",
     "callbacks to be applied": "SELECT count(*) FROM payments_callback WHERE state <> 'applied'",
     "attempts open": "SELECT count(*) FROM payments_attempt WHERE status NOT IN ('succeeded', 'expired')",
-    "mails to be sent": "SELECT count(*) FROM notifications_mail WHERE state IN ('pending', 'sending')",
+    "mails to be sent": "SELECT count(*) FROM notifications_mail WHERE state = 'pending'",
 }
 _HELD = """
 SELECT stock.sku, stock.held, COALESCE(sum(line.quantity), 0)
@@ -32,12 +34,15 @@ WHERE type IN ('order.created.v1', 'payment.success.v1', 'order.paid.v1', 'order
 
 def at_rest(stack: Stack, *, seconds: float) -> None:
     """Wait until nothing is left to do, and say what is when that takes too long."""
+    deadline = time.monotonic() + seconds
+    while left := _left(stack):
+        assert time.monotonic() < deadline, f"Not at rest after {seconds:g} s: {left}"
+        time.sleep(0.1)
 
-    def left() -> dict[str, int]:
-        counts = {what: int(stack.one(sql)) for what, sql in _AT_REST.items()}
-        return {what: count for what, count in counts.items() if count}
 
-    eventually("everything to come to rest", lambda: not left() or None, seconds=seconds)
+def _left(stack: Stack) -> dict[str, int]:
+    counts = {what: int(stack.one(sql)) for what, sql in _AT_REST.items()}
+    return {what: count for what, count in counts.items() if count}
 
 
 def stock_adds_up(stack: Stack, *, sku: str, at_first: int) -> None:
@@ -82,10 +87,15 @@ def everything_was_told_once(stack: Stack) -> None:
 
 
 def no_mail_went_twice(stack: Stack) -> None:
-    """Require at most one file for each mail; a mail whose sender was killed may be unconfirmed, never doubled."""
-    files = [path.name.partition(".")[0] for path in (stack.state_dir / "mails").glob("*.eml")]
+    """Require at most one file for each mail.
+
+    A mail whose sender was killed in the act stays `sending` for minutes and is `unconfirmed` then: whether it went
+    out nobody knows, so it is a person's to send again.
+    """
+    files = Counter(path.name.partition(".")[0] for path in (stack.state_dir / "mails").glob("*.eml"))
     ended: dict[str, str] = dict(stack.rows("SELECT id::text, state FROM notifications_mail"))
-    assert set(Counter(files).values()) <= {1}
-    assert set(files) >= {mail_id for mail_id, state in ended.items() if state == "sent"}
-    assert set(files) <= set(ended)
-    assert set(ended.values()) <= {"sent", "unconfirmed"}
+    sent = {mail_id for mail_id, state in ended.items() if state == "sent"}
+    in_doubt = {mail_id for mail_id, state in ended.items() if state in {"sending", "unconfirmed"}}
+    assert set(files.values()) == {1}
+    assert sent <= set(files) <= set(ended) == sent | in_doubt
+    assert len(in_doubt) <= MOST_IN_DOUBT

@@ -49,10 +49,9 @@ def test_fifty_purchases_survive_the_death_of_every_process(stack: Stack) -> Non
             group = shoppers[place :: len(VICTIMS)]
             # The last of each group walks away from the gateway's page.
             ends += [crowd.submit(one.go, pays=one is not group[-1]) for one in group]
-            eventually("somebody to be in the middle", lambda group=group: any(one.ordered for one in group))
+            _wait_for_the_middle(group)
             _kill_and_wait(stack, victim)
         statuses = Counter(end.result() for end in ends)
-    print(f"\nEnds: {dict(statuses)}; killed: {', '.join(VICTIMS)}")
 
     try:
         assert sum(statuses.values()) == SHOPPERS
@@ -66,6 +65,10 @@ def test_fifty_purchases_survive_the_death_of_every_process(stack: Stack) -> Non
     except BaseException as error:
         error.add_note(stack.tails())
         raise
+
+
+def _wait_for_the_middle(shoppers: list[PatientShopper]) -> None:
+    eventually("somebody to be in the middle", lambda: any(shopper.ordered for shopper in shoppers))
 
 
 def _kill_and_wait(stack: Stack, victim: str) -> None:

@@ -1,6 +1,6 @@
 """One stack for all journeys, with short schedules, and the ends of its logs when something fails."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -44,7 +44,7 @@ def abandoned(stack: Stack) -> tuple[Shopper, Shown, Shown]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the ends of the stack's logs beside a failure."""
     report = yield
     if report.failed and _stacks and "tests/journeys" in item.nodeid:
