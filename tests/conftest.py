@@ -9,9 +9,11 @@ from uuid import UUID
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.test import Client
 
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
+from tests.clients import logged_in
 
 Statements = list[str]
 
@@ -56,6 +58,12 @@ def stranger() -> Caller:
 def staff() -> Caller:
     """Somebody who works here."""
     return Caller(id=new_id(), guest=False, staff=True)
+
+
+@pytest.fixture
+def support(db: None) -> Client:
+    """The browser of support staff who may do everything."""
+    return logged_in(superuser=True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,4 @@
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 
 from cart.models import Cart
@@ -10,14 +9,6 @@ from tests.cart.factories import filled, on_sale
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/cart/cart/"
-
-
-@pytest.fixture
-def support() -> Client:
-    user = get_user_model().objects.create(email="support@example.com", is_staff=True, is_superuser=True)
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def test_a_cart_is_found_by_its_shopper(support: Client, shopper: Caller, stranger: Caller) -> None:

@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 from rest_framework.test import APIClient
 
@@ -8,29 +6,14 @@ from cart.queries import cart_of
 from shop.kernel import views as kernel_views
 from shop.kernel.auth.dto import Caller
 from tests.cart.factories import filled, on_sale, stocked
+from tests.clients import client_of, pointers, problem
 
 pytestmark = pytest.mark.django_db
-
-
-def client_of(caller: Caller) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user=caller)  # type: ignore[arg-type]  # DRF takes anything for a user
-    return client
 
 
 @pytest.fixture
 def client(shopper: Caller) -> APIClient:
     return client_of(shopper)
-
-
-def problem(response: Any) -> tuple[int, str]:
-    assert response["Content-Type"] == "application/problem+json"
-    return response.status_code, response.json()["code"]
-
-
-def pointers(response: Any) -> dict[str, str]:
-    assert problem(response) == (400, "validation_error")
-    return {error["pointer"]: error["code"] for error in response.json()["errors"]}
 
 
 def test_an_empty_cart_reads_like_any_other(client: APIClient, shopper: Caller) -> None:

@@ -1,5 +1,4 @@
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 
 from checkout.models import Checkout, ShippingMethod, TaxRate
@@ -12,14 +11,6 @@ from tests.checkout.factories import checkout_in
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/checkout/checkout/"
-
-
-@pytest.fixture
-def support() -> Client:
-    user = get_user_model().objects.create(email="support@example.com", is_staff=True, is_superuser=True)
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def test_a_checkout_is_found_by_its_id_and_its_shopper(support: Client, shopper: Caller, stranger: Caller) -> None:

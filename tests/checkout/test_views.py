@@ -11,6 +11,7 @@ from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
 from tests.cart.factories import NOW, filled, on_sale, stocked
 from tests.checkout.factories import ADDRESS, LIFETIME, checkout_in, held, status_of
+from tests.clients import client_of, pointers, problem
 
 pytestmark = pytest.mark.django_db
 
@@ -19,12 +20,6 @@ BODY: dict[str, Any] = {
     "shipping_address": ADDRESS,
     "shipping_method": "standard",
 }
-
-
-def client_of(caller: Caller) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user=caller)  # type: ignore[arg-type]  # DRF takes anything for a user
-    return client
 
 
 @pytest.fixture
@@ -37,16 +32,6 @@ def _mugs(shopper: Caller) -> None:
     services.seed_rates()
     on_sale("MUG", price=1_190, available=5)
     filled(shopper, MUG=2)
-
-
-def problem(response: Any) -> tuple[int, str]:
-    assert response["Content-Type"] == "application/problem+json"
-    return response.status_code, response.json()["code"]
-
-
-def pointers(response: Any) -> dict[str, str]:
-    assert problem(response) == (400, "validation_error")
-    return {error["pointer"]: error["code"] for error in response.json()["errors"]}
 
 
 def address(**differences: object) -> dict[str, object]:

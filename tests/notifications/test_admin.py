@@ -5,8 +5,6 @@ from datetime import datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -14,19 +12,12 @@ from notifications.admin import mails_panel
 from notifications.models import Mail
 from notifications.states import State
 from orders.dto import OrderView
+from tests.clients import logged_in
 from tests.notifications.factories import written
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/notifications/mail/"
-
-
-def logged_in(*permissions: str) -> Client:
-    user = get_user_model().objects.create(email="support@example.com", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

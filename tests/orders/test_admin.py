@@ -7,8 +7,6 @@ from uuid import UUID
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.test import Client, RequestFactory
 from pytest_django.fixtures import Settings
 
@@ -17,6 +15,7 @@ from orders.states import Status
 from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
 from shop.kernel.panels import Action, Link, Panel, Row, way_back
+from tests.clients import logged_in
 from tests.orders.factories import again, order_in, pay, placed, refunds_due
 
 pytestmark = pytest.mark.django_db
@@ -45,14 +44,6 @@ def by_reference(*, text: str) -> list[UUID]:
 def _nothing_plugged_in(settings: Settings) -> None:
     settings.ORDER_PANELS = []
     settings.ORDER_SEARCHES = []
-
-
-def logged_in(*permissions: str, superuser: bool = False) -> Client:
-    user = get_user_model().objects.create(email="support@example.com", is_staff=True, is_superuser=superuser)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

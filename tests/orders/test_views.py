@@ -23,15 +23,10 @@ from orders.states import Status
 from shop.kernel.auth.dto import ApiKeyCaller, Caller
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
+from tests.clients import client_of
 from tests.orders.factories import QUOTE, open_checkout, order_in, placed, stocked
 
 pytestmark = pytest.mark.django_db
-
-
-def client_of(caller: Caller | ApiKeyCaller) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user=caller)  # type: ignore[arg-type]  # DRF takes anything for a user
-    return client
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.test import Client
 from pytest_django import Settings
 
@@ -15,6 +13,7 @@ from payments.models import Attempt, Callback
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.panels import Link
+from tests.clients import logged_in
 from tests.payments.factories import received, started, status_of, told
 from tests.payments.fakes import FakeGateway
 
@@ -27,14 +26,6 @@ ATTEMPTS, CALLBACKS = "/admin/payments/attempt/", "/admin/payments/callback/"
 def now() -> datetime:
     """The present: the admin reads the clock itself."""
     return datetime.now(UTC)
-
-
-def logged_in(*permissions: str) -> Client:
-    user = get_user_model().objects.create(email="support@example.com", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

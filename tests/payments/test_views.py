@@ -20,6 +20,7 @@ from payments.states import AttemptStatus
 from shop.kernel.auth.dto import ApiKeyCaller, Caller
 from shop.kernel.clock import rfc3339
 from shop.kernel.ids import new_id
+from tests.clients import client_of
 from tests.payments.factories import RETURN_URL, SIGNED, attempt_in, callback_body, started, told
 from tests.payments.fakes import FakeGateway
 
@@ -30,12 +31,6 @@ pytestmark = pytest.mark.django_db
 def now() -> datetime:
     """The present: views read the clock themselves."""
     return datetime.now(UTC)
-
-
-def client_of(caller: Caller | ApiKeyCaller) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user=caller)  # type: ignore[arg-type]  # DRF takes anything for a user
-    return client
 
 
 @pytest.fixture

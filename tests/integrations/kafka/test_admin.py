@@ -1,7 +1,6 @@
 from datetime import datetime
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
@@ -19,14 +18,6 @@ from tests.integrations.kafka.conftest import tell
 from tests.integrations.kafka.test_delivery import told
 
 KEY = new_id()
-
-
-@pytest.fixture
-def support(client: Client, db: None) -> Client:
-    """A browser logged in as staff who may do everything."""
-    user = get_user_model().objects.create_superuser(email="support@example.com", password="a-long-password")
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

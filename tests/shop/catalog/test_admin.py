@@ -5,17 +5,10 @@ import pytest
 from django.test import Client
 
 from shop.catalog.models import Article, Price, Product
-from shop.kernel.auth.models import User
 from tests.shop.catalog.factories import article, bring_in, product
 
 pytestmark = pytest.mark.django_db
 Counting = Callable[[], AbstractContextManager[list[str]]]
-
-
-@pytest.fixture
-def support(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("support@example.com", "secret"))
-    return client
 
 
 def price_lines(*lines: tuple[Price | None, str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from shop.kernel.events import UserAction
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 from shop.kernel.views import buffer
+from tests.clients import client_of
 from tests.shop.catalog.factories import article, bring_in, product
 
 pytestmark = pytest.mark.django_db
@@ -20,9 +21,7 @@ Counting = Callable[[], AbstractContextManager[list[str]]]
 
 @pytest.fixture
 def api(shopper: Caller) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(user=shopper)  # type: ignore[arg-type]  # the shop's callers are no Django users
-    return client
+    return client_of(shopper)
 
 
 @pytest.fixture

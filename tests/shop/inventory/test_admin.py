@@ -17,12 +17,6 @@ Counting = Callable[[], AbstractContextManager[list[str]]]
 SET = "/admin/inventory/stock/MUG/set-on-hand/"
 
 
-@pytest.fixture
-def support(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("support@example.com", "secret"))
-    return client
-
-
 def messages(answer: HttpResponse) -> list[str]:
     return [message.message for message in get_messages(answer.wsgi_request)]  # type: ignore[attr-defined]  # a test client's answer
 
