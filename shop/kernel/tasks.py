@@ -1,6 +1,7 @@
 """Waking Celery after a commit. A wake-up is a hint: the row says what is due, the clock finds it without any hint."""
 
 import time
+from typing import Any
 
 import structlog
 from celery import current_app
@@ -13,23 +14,20 @@ log = structlog.get_logger(__name__)
 
 # How long work that is done in batches waits for company.
 COMPANY_SECONDS = 0.2
+# How long a broker that did not answer is left alone: a request must not pay for each try with the broker's time-out.
+AWAY_SECONDS = 5.0
 
 # When the batch tasks that this process has sent will begin, by `time.monotonic()`.
 _begin_at: dict[str, float] = {}
+# Until when the broker is left alone, by the same clock.
+_away_until = 0.0
 
 
 def wake(task: str, **primitives: str | int | bool | None) -> None:
     """Send the task once the transaction under way has committed; a broker that is away costs a log line."""
     trace = current_trace()
     headers = {"shop_correlation_id": trace.correlation_id, "shop_causation_id": trace.causation_id}
-
-    def send() -> None:
-        try:
-            current_app.send_task(task, kwargs=primitives, headers=headers, retry=False)
-        except OperationalError as error:
-            log.warning("task.not_woken", task=task, error=type(error).__name__)
-
-    transaction.on_commit(send)
+    transaction.on_commit(lambda: _send(task, kwargs=primitives, headers=headers))
 
 
 def wake_for_all(task: str) -> None:
@@ -40,13 +38,21 @@ def wake_for_all(task: str) -> None:
 
     def send() -> None:
         now = time.monotonic()
-        if now < _begin_at.get(task, 0):
-            return
-        _begin_at[task] = now + COMPANY_SECONDS
-        try:
-            current_app.send_task(task, countdown=COMPANY_SECONDS, retry=False)
-        except OperationalError as error:
-            _begin_at.pop(task, None)
-            log.warning("task.not_woken", task=task, error=type(error).__name__)
+        if now >= _begin_at.get(task, 0) and _send(task, countdown=COMPANY_SECONDS):
+            _begin_at[task] = now + COMPANY_SECONDS
 
     transaction.on_commit(send)
+
+
+def _send(task: str, **options: Any) -> bool:
+    """Send the task and say whether the broker took it."""
+    global _away_until  # noqa: PLW0603  one broker a process
+    if time.monotonic() < _away_until:
+        return False
+    try:
+        current_app.send_task(task, retry=False, **options)
+    except OperationalError as error:
+        _away_until = time.monotonic() + AWAY_SECONDS
+        log.warning("task.not_woken", task=task, error=type(error).__name__, silent_seconds=AWAY_SECONDS)
+        return False
+    return True
