@@ -4,6 +4,7 @@ from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
@@ -16,7 +17,7 @@ from unfold.decorators import display
 from notifications import queries, services
 from notifications.models import Mail
 from notifications.states import RESENDABLE
-from shop.kernel.admin import ActingAdmin, LongList, instant_text
+from shop.kernel.admin import ActingAdmin, LongList, filter_by, instant_text
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import as_uuid, normal_order_number
 from shop.kernel.panels import Action, Link, Panel, Row
@@ -29,7 +30,7 @@ class MailAdmin(LongList, ActingAdmin):
     """A mail with its words, and the way to send it again."""
 
     list_display: ClassVar = ["template", "order_number", "recipient", "state_label", "attempts", "written"]
-    list_filter: ClassVar = ["state", "template", "language"]
+    list_filter: ClassVar = ["state", "template", filter_by("language", words=lambda: dict(settings.LANGUAGES))]
     search_fields: ClassVar = ["order_number"]
     search_help_text = "Order number, e-mail address, or the id of a mail or order"
     actions: ClassVar = ["resend_chosen"]

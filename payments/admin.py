@@ -16,11 +16,12 @@ from payments import services
 from payments.models import Attempt, Callback, Move
 from payments.ports import GatewayRefused, GatewayUnavailable
 from payments.states import OPEN, AttemptStatus, CallbackState, Source
-from shop.kernel.admin import ActingAdmin, LongList, instant_text, money_text
+from shop.kernel.admin import ActingAdmin, LongList, filter_by, instant_text, money_text
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
 from shop.kernel.panels import Action, Link, Panel, Row
 
+_BY_GATEWAY = filter_by("gateway", words=lambda: settings.GATEWAYS)
 _STUCK = frozenset({CallbackState.PARKED, CallbackState.QUARANTINED, CallbackState.DEAD})
 _STATUS_COLOURS = {"succeeded": "success", "failed": "danger", "pending": "info", "unknown": "warning"}
 _STATE_COLOURS = {"applied": "success", "parked": "warning", "quarantined": "danger", "dead": "danger"}
@@ -76,7 +77,7 @@ class AttemptAdmin(_GatewayAdmin):
     """An attempt with all that happened to it."""
 
     list_display: ClassVar = ["reference", "gateway", "status_label", "asked_for", "review_reason", "begun"]
-    list_filter: ClassVar = ["status", "gateway"]
+    list_filter: ClassVar = ["status", _BY_GATEWAY]
     search_fields: ClassVar = ["reference"]
     search_help_text = "Our reference, or the gateway's session"
     inlines: ClassVar = [MoveInline]
@@ -138,7 +139,7 @@ class CallbackAdmin(_GatewayAdmin):
     """A gateway's message as it came."""
 
     list_display: ClassVar = ["event_id", "gateway", "type", "state_label", "attempts", "received"]
-    list_filter: ClassVar = ["state", "gateway"]
+    list_filter: ClassVar = ["state", _BY_GATEWAY]
     search_fields: ClassVar = ["event_id"]
     search_help_text = "The gateway's event or session"
     fieldsets: ClassVar = [

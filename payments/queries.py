@@ -68,7 +68,8 @@ ATTEMPT_COLUMNS = ", ".join(_OF_PAYABLE.get(field.name, f"attempt.{field.name}")
 
 _FROM = f"SELECT {ATTEMPT_COLUMNS} FROM payments_attempt attempt JOIN payments_payable payable USING (order_id)"  # noqa: S608  constants
 _BY_ID = f"{_FROM} WHERE attempt.id = %s::uuid"
-_BY_SESSION = f"{_FROM} WHERE attempt.gateway = %s AND attempt.session_id = %s"
+# The index leaves out attempts without a session; said again, so that a plan made without values knows it.
+_BY_SESSION = f"{_FROM} WHERE attempt.gateway = %s AND attempt.session_id = %s AND attempt.session_id <> ''"
 _BY_REFERENCE = f"{_FROM} WHERE attempt.gateway = %s AND attempt.reference = %s"
 _OPEN_OF_ORDER = (
     f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.status IN ('created', 'pending', 'unknown', 'processing')"

@@ -13,7 +13,8 @@ from unfold.decorators import action, display
 from integrations.kafka import parking
 from integrations.kafka.groups import group_names, listeners
 from integrations.kafka.models import Inbox, Parked, Relay, Replay
-from shop.kernel.admin import LongList, ReadOnlyAdmin, instant_text
+from integrations.kafka.topics import declared_topics
+from shop.kernel.admin import LongList, ReadOnlyAdmin, filter_by, instant_text
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import as_uuid
 from shop.kernel.outbox import log as event_log
@@ -27,7 +28,7 @@ class LoggedEventAdmin(LongList, ReadOnlyAdmin):
     """The immutable log."""
 
     list_display: ClassVar = ["occurred_at", "type", "key", "sequence", "id"]
-    list_filter: ClassVar = ["topic"]
+    list_filter: ClassVar = [filter_by("topic", words=declared_topics)]
     search_fields: ClassVar = ["id", "key"]
     search_help_text = "An event's id, or the id of an order or a shopper"
     fields: ClassVar = [
