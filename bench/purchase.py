@@ -145,9 +145,7 @@ def _paid(stack: Stack, order_ids: list[str]) -> dict[str, float]:
 
 def _wait_for_mails(stack: Stack, began: float) -> None:
     deadline = time.monotonic() + PAID_SECONDS
-    unsent = (
-        "SELECT count(*) FROM notifications_mail WHERE state <> 'sent' AND created_at >= to_timestamp(%s::float8)"
-    )
+    unsent = "SELECT count(*) FROM notifications_mail WHERE state <> 'sent' AND created_at >= to_timestamp(%s::float8)"
     with stack.connect() as connection:
         while connection.execute(unsent, [began]).fetchone() != (0,) and time.monotonic() < deadline:
             time.sleep(0.1)

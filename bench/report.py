@@ -33,9 +33,9 @@ def machine() -> dict[str, Any]:
 def table(results: dict[str, Any]) -> str:
     """Return everything as text, milliseconds throughout."""
     described = results["machine"]
+    cpu = f"{described['cpu']}, {described['cores']} cores"
     parts = [
-        f"{described['cpu']}, {described['cores']} cores, load before: {described['load_before']:.1f},"
-        f" {described['measured_at']}",
+        f"{cpu}, load before: {described['load_before']:.1f}, {described['measured_at']}",
         _throughput(results),
         _latencies(results),
         _cpu(results),
@@ -102,11 +102,11 @@ def plot(results: dict[str, Any], path: Path) -> None:
     import matplotlib as mpl  # noqa: PLC0415
 
     mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415
 
     rounds = results["rounds"]
     labels = [str(one["shoppers"]) for one in rounds]
-    figure, (rate, latency, cpu) = pyplot.subplots(1, 3, figsize=(15, 4.5), layout="constrained")
+    figure, (rate, latency, cpu) = plt.subplots(1, 3, figsize=(15, 4.5), layout="constrained")
     rate.bar(labels, [one["purchases_per_second"] for one in rounds], color="#b5651d")
     rate.set(title="Purchases per second", xlabel="shoppers at once")
     for step in rounds[0]["latency_seconds"]:
@@ -123,4 +123,4 @@ def plot(results: dict[str, Any], path: Path) -> None:
     described = results["machine"]
     figure.suptitle(f"{described['cpu']}, {described['cores']} cores, {described['measured_at']}", fontsize="small")
     figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    plt.close(figure)

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
@@ -86,7 +87,7 @@ def buy(browser: Browser, token: str, sku: str) -> Purchase:
     asked = {"order_id": order["id"], "return_url": "https://shop.example.com/thanks"}
     payment = ticked(browser.call("POST", "/payments", token, asked))
     ticked(browser.pay(payment["redirect_url"]))
-    steps = tuple(after - before for before, after in zip(ticks, ticks[1:], strict=False))
+    steps = tuple(after - before for before, after in pairwise(ticks))
     return Purchase(order["id"], began_at, time.time(), steps)
 
 
