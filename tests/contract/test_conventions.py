@@ -146,6 +146,10 @@ def test_a_key_is_printable(shopper: Api) -> None:
         assert problem(refused) == (400, "invalid_idempotency_key")
 
 
+def test_no_address_is_written_for_a_host_that_is_not_ours(shopper: Api) -> None:
+    assert problem(shopper("GET", "/products?limit=1", host="evil.example")) == (400, "malformed_request")
+
+
 def test_probes(nobody: Api, settings: Settings) -> None:
     assert nobody.ok("GET", "/healthz") == {"status": "alive"}
     ready = nobody.ok("GET", "/readyz")

@@ -148,6 +148,43 @@ def test_a_gateway_that_fails_makes_one_session_in_the_end(stack: Stack, shopper
     paid_once(stack, shopper, order, again.body)
 
 
+def test_a_gateway_that_timed_out_after_doing_it_is_asked_again_and_makes_no_second_session(
+    stack: Stack, shopper: Shopper
+) -> None:
+    order = shopper.buy()
+
+    with stack.faults(timeout_after_doing=1):
+        refused = shopper.ask(
+            "POST", "/payments", {"order_id": order["id"], "return_url": f"{shopper.base_url}/docs"}, key="once"
+        )
+    payment = {"id": refused.body["payment_id"]}
+
+    assert (refused.status, refused.body["code"]) == (503, "gateway_unavailable")
+    assert shopper.stored_status(payment) == "unknown"
+    shopper.until_payment(payment, "pending")
+    (session,) = stack.sessions(order["number"])
+    shopper.pay(session["url"], card_number=GOOD_CARD)
+    paid_once(stack, shopper, order, payment)
+    assert len(stack.sessions(order["number"])) == 1
+
+
+def test_money_for_a_cancelled_order_is_due_back(stack: Stack, shopper: Shopper) -> None:
+    order = shopper.buy()
+    payment = shopper.start_payment(order)
+    shopper.call("POST", f"/orders/{order['id']}/cancel", {})
+    shopper.until_payment(payment, "cancelled")
+
+    with stack.faults(pay_after_close=True):
+        shopper.pay(payment["redirect_url"], card_number=GOOD_CARD)
+        shopper.until_payment(payment, "succeeded")
+
+    (due,) = eventually("the refund to be due", lambda: stack.events(key=order["id"], topics=["order.refund_due"]))
+    assert json.loads(due.value)["amount"] == order["totals"]["total"]
+    seen = shopper.see_order(order)
+    assert seen["status"] == "cancelled"
+    assert [entry["type"] for entry in seen["timeline"]].count("refund_due") == 1
+
+
 def signed(session: Shown) -> tuple[bytes, dict[str, str]]:
     """Return the callback the gateway would have sent, signed as it signs."""
     now = datetime.now(UTC)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from integrations.demo.purchase import GOOD_CARD
 from tests.journeys.conftest import PAYMENT_WINDOW_SECONDS
-from tests.journeys.shopper import CONFIRMATION, EXPIRED, Shopper
+from tests.journeys.shopper import CONFIRMATION, EXPIRED, RECEIPT, Shopper
 from tests.journeys.stack import Shown, Stack
 
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
@@ -24,3 +25,19 @@ def test_the_session_is_closed_the_order_expires_and_the_stock_comes_back(
     shopper.until_mails(order, CONFIRMATION, EXPIRED)
     (failed,) = stack.events(key=order["id"], topics=["payment.failed"])
     assert b'"expired"' in failed.value
+
+
+def test_late_money_revives_the_order_while_there_is_stock(
+    stack: Stack, abandoned: tuple[Shopper, Shown, Shown]
+) -> None:
+    shopper, order, payment = abandoned
+    shopper.until_order(order, "expired", seconds=PAYMENT_WINDOW_SECONDS + 20)
+
+    with stack.faults(pay_after_close=True):
+        shopper.pay(payment["redirect_url"], card_number=GOOD_CARD)
+        revived = shopper.until_order(order, "paid")
+
+    assert revived["payment_status"] == "paid"
+    assert {"expired", "revived"} <= {entry["type"] for entry in revived["timeline"]}
+    assert stack.rows("SELECT on_hand, held FROM inventory_stock WHERE sku = 'TAB-KETTLE-IRON'") == [(58, 0)]
+    shopper.until_mails(order, CONFIRMATION, EXPIRED, RECEIPT)
