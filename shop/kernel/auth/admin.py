@@ -1,21 +1,41 @@
 """What support staff see of people, their sessions and API keys; no page shows a secret."""
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework.views import APIView
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
 
 from shop.kernel.admin import LongList, ReadOnlyAdmin
 from shop.kernel.auth import services
 from shop.kernel.auth.models import ApiKey, RefreshFamily, User, normal_email
 from shop.kernel.clock import utc_now
+from shop.kernel.http.throttling import TokenThrottle
 from shop.kernel.ids import as_uuid
 
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class CountedLoginForm(AuthenticationForm):
+    """Logging in to the admin; an address has as many tries here and at `POST /auth/token` together as there."""
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse without looking at the password once there were too many tries."""
+        if self.request and not TokenThrottle().allow_request(Request(self.request), APIView()):
+            raise ValidationError("Too many tries. Wait a minute, then try again.", code="throttled")
+        cleaned: dict[str, Any] = super().clean()
+        return cleaned
+
+
+admin.site.login_form = CountedLoginForm
 
 
 class NewUserForm(UserCreationForm):

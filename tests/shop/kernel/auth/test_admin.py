@@ -10,6 +10,7 @@ from shop.kernel.auth import queries, services
 from shop.kernel.auth.dto import Login
 from shop.kernel.auth.models import ApiKey, RefreshFamily, User
 from shop.kernel.clock import utc_now
+from shop.kernel.http.throttling import TokenThrottle
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +51,22 @@ def test_a_shopper_does_not_get_in(client: Client, shopper: Login) -> None:
 
     assert response.status_code == 200
     assert client.get("/admin/").status_code == 302
+
+
+def test_passwords_are_not_guessed_for_long(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    services.seed_users()
+    monkeypatch.setattr(TokenThrottle, "THROTTLE_RATES", {"token": "2/min"})
+    attempt = {"username": "staff@example.com", "password": "staff-demo-1"}
+
+    for _ in range(2):
+        client.post("/admin/login/", {**attempt, "password": "guessed"})
+    refused = client.post("/admin/login/", attempt)
+
+    assert refused.status_code == 200
+    assert "Too many tries" in refused.content.decode()
+    assert client.get("/admin/").status_code == 302
+    elsewhere = client.post("/admin/login/?next=/admin/", attempt, REMOTE_ADDR="10.0.0.9")
+    assert elsewhere.status_code == 302
 
 
 @pytest.mark.parametrize("username", ["", "@", "x", "sam@" + "ü" * 80])
