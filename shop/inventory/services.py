@@ -63,7 +63,7 @@ SELECT sku, wanted, available FROM short ORDER BY sku
 """
 
 _ALLOCATE = """
-UPDATE inventory_reservation SET state = 'allocated', expires_at = %s::timestamptz
+UPDATE inventory_reservation SET state = 'allocated', expires_at = NULL
 WHERE id = %s::uuid AND state = 'reserved'
 """
 
@@ -155,10 +155,10 @@ def reserve(
 
 
 @joins_unit_of_work
-def allocate(*, reservation_id: UUID, expires_at: datetime | None = None) -> None:
+def allocate(*, reservation_id: UUID) -> None:
     """Turn what a checkout reserved into what an order holds; ReservationGone when nothing is reserved any more."""
     with connection.cursor() as cursor:
-        cursor.execute(_ALLOCATE, [expires_at, reservation_id])
+        cursor.execute(_ALLOCATE, [reservation_id])
         if cursor.rowcount == 1:
             return
     raise _illegal(reservation_id=reservation_id, wanted=ReservationState.ALLOCATED)

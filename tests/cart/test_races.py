@@ -2,10 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from threading import Barrier
 
 import pytest
 from django.db import connection
@@ -17,26 +16,9 @@ from shop.kernel.auth.dto import Caller
 from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.transactions import open_unit_of_work
 from tests.cart.factories import NOW, filled, on_sale
+from tests.races import tried_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(deeds: Sequence[Callable[[], object]]) -> list[object]:
-    """Do all deeds at the same instant; return what each returned or raised."""
-    start = Barrier(len(deeds))
-
-    def run(deed: Callable[[], object]) -> object:
-        try:
-            connection.ensure_connection()
-            start.wait(timeout=30)
-            return deed()
-        except Exception as error:  # noqa: BLE001  what was raised is what the test is about
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return list(pool.map(run, deeds))
 
 
 def adding(caller: Caller, sku: str, *, if_version: int | None = None) -> Callable[[], object]:
@@ -73,7 +55,7 @@ def test_adds_at_once_all_count(shopper: Caller, filled_before: bool) -> None:
     if filled_before:
         filled(shopper, TEA=1)
 
-    results = at_once([adding(shopper, "MUG"), adding(shopper, "TEA")] * 8)
+    results = tried_at_once(*[adding(shopper, "MUG"), adding(shopper, "TEA")] * 8)
 
     cart = cart_of(user_id=shopper.id)
     assert Counter(type(result) for result in results) == {CartView: 16}
@@ -100,7 +82,7 @@ def test_a_change_that_lost_a_race_locks_the_cart_and_wins_the_next(
     with ThreadPoolExecutor(1) as pool:
         with open_unit_of_work():
             services.empty_if_unchanged(cart_id=shopper.id, version=1, now=NOW)
-            added = pool.submit(at_once, [counting])
+            added = pool.submit(tried_at_once, counting)
             wait_until_somebody_waits_for_a_lock()
         [cart] = added.result(timeout=30)
 
@@ -115,7 +97,7 @@ def test_of_changes_meant_for_one_version_one_is_made(shopper: Caller) -> None:
     on_sale("MUG", available=100)
     filled(shopper, MUG=1)
 
-    results = at_once([adding(shopper, "MUG", if_version=1)] * 8)
+    results = tried_at_once(*[adding(shopper, "MUG", if_version=1)] * 8)
 
     assert Counter(type(result).__name__ for result in results) == {"CartView": 1, "CartChanged": 7}
     assert cart_of(user_id=shopper.id).item_count == 2
@@ -127,7 +109,7 @@ def test_adding_while_an_order_empties_the_cart_loses_nothing(shopper: Caller) -
         version = filled(shopper, MUG=1).version
         before = cart_of(user_id=shopper.id).item_count
 
-        emptied, added = at_once([emptying(shopper, version=version), adding(shopper, "MUG")])
+        emptied, added = tried_at_once(emptying(shopper, version=version), adding(shopper, "MUG"))
 
         assert isinstance(added, CartView)
         assert cart_of(user_id=shopper.id).item_count == (1 if emptied else before + 1)

@@ -17,8 +17,8 @@ from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.transactions import open_unit_of_work
 from tests.cart.factories import NOW, filled, on_sale
-from tests.cart.test_races import at_once
 from tests.checkout.factories import LATER, REQUEST, held, started
+from tests.races import tried_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +34,7 @@ def ordering(caller: Caller) -> Callable[[], object]:
         checkout_id = Checkout.objects.filter(user_id=caller.id).values_list("id", flat=True)[0]
         with open_unit_of_work():
             services.claim_for_order(checkout_id=checkout_id, user_id=caller.id, quote_hash=None, now=NOW)
-            inventory.allocate(reservation_id=checkout_id, expires_at=LATER)
+            inventory.allocate(reservation_id=checkout_id)
         return "ordered"
 
     return order
@@ -56,7 +56,7 @@ def test_checkouts_started_at_once_leave_one_open(shopper: Caller, open_before: 
     if open_before:
         services.start(caller=shopper, request=REQUEST, now=NOW)
 
-    results = at_once([starting(shopper)] * 12)
+    results = tried_at_once(*[starting(shopper)] * 12)
 
     assert outcomes(results) == {"CheckoutView": 12}
     assert statuses(shopper) == {Status.OPEN: 1, Status.RELEASED: 11 + open_before}
@@ -72,7 +72,7 @@ def test_shoppers_after_the_last_units_get_no_more_than_there_are() -> None:
     for shopper in shoppers:
         filled(shopper, MUG=1)
 
-    results = at_once([starting(shopper) for shopper in shoppers])
+    results = tried_at_once(*[starting(shopper) for shopper in shoppers])
 
     assert outcomes(results) == {"CheckoutView": 5, "InsufficientStock": 7}
     assert Checkout.objects.count() == 5
@@ -84,7 +84,7 @@ def test_a_checkout_is_ordered_once(shopper: Caller) -> None:
     on_sale("MUG")
     started(shopper, MUG=2)
 
-    results = at_once([ordering(shopper)] * 8)
+    results = tried_at_once(*[ordering(shopper)] * 8)
 
     assert outcomes(results) == {"ordered": 1, "CheckoutAlreadyOrdered": 7}
     assert cart_of(user_id=shopper.id).lines == ()
@@ -97,7 +97,7 @@ def test_ordering_while_starting_another_neither_deadlocks_nor_loses_stock(shopp
     for _ in range(6):
         started(shopper, MUG=1, TEA=1)
 
-        results = at_once([ordering(shopper), starting(shopper), starting(shopper), ordering(shopper)])
+        results = tried_at_once(ordering(shopper), starting(shopper), starting(shopper), ordering(shopper))
 
         # Whoever comes late finds an emptied cart, or a checkout that is ordered, replaced or stale.
         assert set(outcomes(results)) <= {
@@ -117,11 +117,9 @@ def test_ordering_while_the_cart_changes_orders_what_was_seen_or_nothing(shopper
     for _ in range(6):
         started(shopper, MUG=1)
 
-        ordered, _ = at_once(
-            [
-                ordering(shopper),
-                lambda: cart.add_item(caller=shopper, sku="MUG", quantity=5, if_version=None, now=NOW),
-            ]
+        ordered, _ = tried_at_once(
+            ordering(shopper),
+            lambda: cart.add_item(caller=shopper, sku="MUG", quantity=5, if_version=None, now=NOW),
         )
 
         left = cart_of(user_id=shopper.id).item_count
@@ -139,7 +137,7 @@ def test_the_clock_and_an_order_never_both_win(shopper: Caller) -> None:
         checkout_id = started(shopper, MUG=1).offer.checkout_id
         Checkout.objects.filter(id=checkout_id).update(expires_at=LATER)
 
-        results = at_once([ordering(shopper), lambda: services.expire_due(now=LATER, limit=10)])
+        results = tried_at_once(ordering(shopper), lambda: services.expire_due(now=LATER, limit=10))
 
         status = Checkout.objects.values_list("status", flat=True).get(id=checkout_id)
         reservation = Reservation.objects.values_list("state", flat=True).get(id=checkout_id)
@@ -159,7 +157,7 @@ def test_two_clocks_expire_each_checkout_once() -> None:
         filled(caller, MUG=1)
         services.start(caller=caller, request=REQUEST, now=NOW)
 
-    results = at_once([lambda: services.expire_due(now=LATER, limit=100)] * 3)
+    results = tried_at_once(*[lambda: services.expire_due(now=LATER, limit=100)] * 3)
 
     assert sum(result for result in results if isinstance(result, int)) == 10
     assert held("MUG") == 0

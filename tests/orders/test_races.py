@@ -1,14 +1,9 @@
 """Real threads on real PostgreSQL."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from threading import Barrier
-from typing import TypeVar
 
 import pytest
-from django.db import connection
 
 from orders import services
 from orders.dto import Expiry, MoneyTaken
@@ -18,26 +13,9 @@ from shop.kernel.auth.dto import Caller
 from shop.kernel.errors import IllegalTransition
 from shop.kernel.ids import new_id
 from tests.orders.factories import again, open_checkout, pay, placed, refunds_due, stock_of, stocked, told
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-R = TypeVar("R")
-
-
-def at_once(*calls: Callable[[], R]) -> list[R]:
-    """Make all calls at the same moment, each on a connection of its own, and return their answers."""
-    start = Barrier(len(calls))
-
-    def run(call: Callable[[], R]) -> R:
-        try:
-            connection.ensure_connection()
-            start.wait(timeout=30)
-            return call()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
 
 
 def test_twenty_orders_of_one_checkout_at_once_are_one_order(shopper: Caller, now: datetime) -> None:

@@ -1,10 +1,9 @@
 """Real threads on the real database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
-from threading import Barrier
 from typing import TypeVar
 
 import pytest
@@ -23,28 +22,12 @@ from tests.integrations.sandbox_gateway.harness import eventually
 from tests.orders.factories import again
 from tests.payments.factories import SIGNED, callback_body, history, received, started, status_of, told
 from tests.payments.fakes import FakeGateway
+from tests.races import tried_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 R = TypeVar("R")
 BY = Source.CALLBACK
-
-
-def at_once(*calls: Callable[[], R]) -> list[R | Exception]:
-    """Make all calls at the same moment, each in a thread of its own; return what each returned or raised."""
-    gate = Barrier(len(calls))
-
-    def run(call: Callable[[], R]) -> R | Exception:
-        try:
-            gate.wait(timeout=10)
-            return call()
-        except Exception as error:  # noqa: BLE001  what a thread raises is what the test looks at
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
 
 
 def raised(results: list[R | Exception]) -> Iterator[Exception]:
@@ -68,7 +51,7 @@ def somebody_waits_for_a_lock() -> bool:
 def test_twenty_starts_at_once_open_one_session(
     shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
 ) -> None:
-    results = at_once(*[lambda: started(shopper, order, now)] * 20)
+    results = tried_at_once(*[lambda: started(shopper, order, now)] * 20)
 
     assert list(raised(results)) == []
     begun = [result for result in results if not isinstance(result, Exception)]
@@ -91,7 +74,7 @@ def test_the_same_callback_fifty_times_at_once_moves_once_and_is_told_once(
         services.receive_callback(gateway="fake", body=body, headers=SIGNED, now=now)
         return services.process_callback(callback_id=Callback.objects.get().id, now=now)
 
-    results = at_once(*[receive_and_process] * 50)
+    results = tried_at_once(*[receive_and_process] * 50)
 
     assert list(raised(results)) == []
     assert results.count(Processing.APPLIED) == 1
@@ -109,7 +92,7 @@ def test_many_callbacks_about_one_payment_at_once_move_it_once(
     gateway.pay(session_id)
     callbacks = [received(session_id, now, event_id=f"evt_{number}") for number in range(12)]
 
-    results = at_once(*[partial(services.process_callback, callback_id=one, now=now) for one in callbacks])
+    results = tried_at_once(*[partial(services.process_callback, callback_id=one, now=now) for one in callbacks])
 
     assert results == [Processing.APPLIED] * 12
     assert Move.objects.filter(to_status="succeeded").count() == 1
@@ -123,7 +106,9 @@ def test_callback_poll_reader_and_staff_at_once_move_it_once(
     gateway.pay(gateway.only_session())
     sources = [Source.CALLBACK, Source.POLL, Source.READER, Source.STAFF]
 
-    results = at_once(*[partial(services.settle, attempt_id=payment.payment_id, source=by, now=now) for by in sources])
+    results = tried_at_once(
+        *[partial(services.settle, attempt_id=payment.payment_id, source=by, now=now) for by in sources]
+    )
 
     settled = [result for result in results if isinstance(result, Settlement)]
     assert [result.status for result in settled] == ["succeeded"] * 4
@@ -145,7 +130,7 @@ def test_expiry_and_a_paying_shopper_at_once_never_expire_money(
             return services.settle(attempt_id=payment.payment_id, source=Source.CALLBACK, now=deadline)
         return None
 
-    results = at_once(pay_and_call_back, lambda: services.expire_order(order_id=order.order_id, now=deadline))
+    results = tried_at_once(pay_and_call_back, lambda: services.expire_order(order_id=order.order_id, now=deadline))
 
     assert list(raised(results)) == []
     paid = gateway.sessions[session_id].captured.amount > 0
@@ -162,7 +147,7 @@ def test_a_start_and_the_expiry_at_once_leave_no_open_attempt_on_an_expired_orde
     deadline = order.payment_deadline
     before = deadline - timedelta(milliseconds=1)
 
-    results = at_once(
+    results = tried_at_once(
         lambda: started(shopper, order, before),
         lambda: services.expire_order(order_id=order.order_id, now=deadline),
     )
@@ -180,7 +165,9 @@ def test_the_payable_is_locked_before_the_attempt(
     with ThreadPoolExecutor(1) as pool:
         with open_unit_of_work():
             Payable.objects.select_for_update().get()
-            settling = pool.submit(at_once, partial(services.settle, attempt_id=payment.payment_id, source=BY, now=now))
+            settling = pool.submit(
+                tried_at_once, partial(services.settle, attempt_id=payment.payment_id, source=BY, now=now)
+            )
             eventually(somebody_waits_for_a_lock)
 
             # Whoever begins an attempt holds the payable and comes to the attempts last: nothing may stand in its way.
@@ -197,7 +184,7 @@ def test_a_gateway_that_falls_silent_for_some_of_twenty_keeps_one_session(
 ) -> None:
     gateway.fall_silent("create_session", times=10, after_doing=True)
 
-    results = at_once(*[lambda: started(shopper, order, now)] * 20)
+    results = tried_at_once(*[lambda: started(shopper, order, now)] * 20)
 
     assert not any(isinstance(error, GatewayUnavailable) for error in raised(results))
     assert len(gateway.sessions) == 1

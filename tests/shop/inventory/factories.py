@@ -20,8 +20,8 @@ def stocked(**on_hand: int) -> None:
         services.receive(levels=[StockLevel(sku, units) for sku, units in on_hand.items()], overwrite=True)
 
 
-def reserved(*, holder: UUID = HOLDER, **quantities: int) -> UUID:
-    """Reserve units, `reserved(MUG=2)`, and return the reservation's id."""
+def reserved(holder: UUID = HOLDER, /, **quantities: int) -> UUID:
+    """Reserve units for a shopper, `reserved(MUG=2)`, and return the reservation's id."""
     reservation_id = new_id()
     with open_unit_of_work():
         services.reserve(
@@ -35,7 +35,7 @@ def reserved(*, holder: UUID = HOLDER, **quantities: int) -> UUID:
 
 def reservation_in(state: ReservationState, *, holder: UUID = HOLDER, **quantities: int) -> UUID:
     """Return a reservation that has been moved to `state` as the shop would move it."""
-    reservation_id = reserved(holder=holder, **quantities)
+    reservation_id = reserved(holder, **quantities)
     with open_unit_of_work():
         if state in {ReservationState.ALLOCATED, ReservationState.COMMITTED, ReservationState.RESTOCKED}:
             services.allocate(reservation_id=reservation_id)

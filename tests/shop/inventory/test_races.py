@@ -2,12 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from functools import partial
 from uuid import UUID
 
 import pytest
-from django.db import connection
 
 from shop.inventory import services
 from shop.inventory.dto import Released, Wanted
@@ -17,6 +15,7 @@ from shop.inventory.queries import conservation_report
 from shop.inventory.states import ReservationState
 from shop.kernel.ids import new_id
 from shop.kernel.transactions import open_unit_of_work
+from tests.races import tried_at_once
 from tests.shop.inventory.factories import EXPIRES_AT, HOLDER, reservation_in, reserved, stock_of, stocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,21 +23,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def at_once(deeds: Sequence[Callable[[], object]]) -> list[object]:
     """Do all deeds at the same instant, each in a unit of work; return what each returned or raised."""
-    start = Barrier(len(deeds))
 
     def run(deed: Callable[[], object]) -> object:
-        try:
-            connection.ensure_connection()
-            start.wait(timeout=30)
-            with open_unit_of_work():
-                return deed()
-        except Exception as error:  # noqa: BLE001  what was raised is what the test is about
-            return error
-        finally:
-            connection.close()
+        with open_unit_of_work():
+            return deed()
 
-    with ThreadPoolExecutor(len(deeds)) as pool:
-        return list(pool.map(run, deeds))
+    return tried_at_once(*[partial(run, deed) for deed in deeds])
 
 
 def reserving(lines: list[Wanted], *, replaces: UUID | None = None) -> Callable[[], object]:
