@@ -23,7 +23,7 @@ demo: $(RUNTIME) ## play two purchases over HTTP, step by step, against the runn
 	@$(PY) -m integrations.demo $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their own (ARGS="-k cart")
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadgroup --quiet $(ARGS)
 
 chaos: $(DEVELOPMENT) ## kill -9 of every process in the middle of 50 purchases; takes two minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)

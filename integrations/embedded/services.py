@@ -15,7 +15,7 @@ Service = PostgresServer | RedisServer | KafkaBroker
 
 
 # The embedded broker forgets when it stops: what it may have lost is told again, and the inbox removes what was not.
-# It settles a group anew only when the session of a member that is gone has run out; a real one refuses so short a time.
+# It settles a group anew only when the session of a lost member has run out; a real one refuses so short a time.
 _FOR_THE_EMBEDDED_BROKER = {"KAFKA_REPUBLISH_AT_BOOT_SECONDS": "3600", "KAFKA_SESSION_TIMEOUT_MS": "3000"}
 
 
