@@ -34,6 +34,8 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
+    # What an error is about, DETAIL, names the row: an e-mail address that is taken, for one.
+    "log_error_verbosity": "terse",
 }
 # For tests: a crash of the machine may lose the data, a crash of the server may not.
 FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -96,6 +96,20 @@ def test_postgres_starts_over_a_pid_file_that_names_a_stranger(state_dir: Path) 
 
     assert server.child is not None
     assert server.child.exit_status == 0
+
+
+def test_postgres_logs_what_failed_and_not_whose_data_it_was(state_dir: Path) -> None:
+    server = PostgresServer(state_dir=state_dir, durable=False)
+
+    with _running(server), psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE person (email text UNIQUE)")
+        for _ in range(2):
+            with suppress(psycopg.errors.UniqueViolation):
+                connection.execute("INSERT INTO person VALUES (%s)", ["anna@example.com"])
+
+    log = (state_dir / "logs" / "postgres.log").read_text()
+    assert "duplicate key value violates unique constraint" in log
+    assert "anna@example.com" not in log
 
 
 def test_postgres_speaks_only_through_a_socket_and_a_short_one_when_the_path_is_long(state_dir: Path) -> None:
