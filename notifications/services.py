@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import parseaddr
 from time import perf_counter
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -234,9 +235,16 @@ def _set_aside(mail: Mail, why: str) -> bool:
 def _move(mail: Mail, was: State, to: State, **changes: object) -> bool:
     """Move the mail if it still is as we read it, and say so: who comes second finds nothing to move."""
     check_move(current=was, wanted=to)
-    # The number of resends parts one sending from the next: a sender that comes back late moves only its own.
-    as_read = Mail.objects.filter(pk=mail.pk, state=was, resends=mail.resends)
-    return as_read.update(state=to, **changes) == 1
+    columns: dict[str, Any] = {"state": to.value, **changes}
+    assigned = ", ".join(f"{name} = %s" for name in columns)
+    with database.cursor() as cursor:
+        # The number of resends parts one sending from the next: a sender that comes back late moves only its own.
+        cursor.execute(
+            f"UPDATE notifications_mail SET {assigned} WHERE id = %s AND state = %s AND resends = %s",  # noqa: S608  our own names
+            [*columns.values(), mail.pk, was.value, mail.resends],
+        )
+        moved: int = cursor.rowcount
+    return moved == 1
 
 
 def _may_have_arrived(error: Exception) -> bool:
