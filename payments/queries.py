@@ -11,7 +11,7 @@ from django.db.models import Min, Q
 
 from payments.dto import PaymentView
 from payments.models import Attempt, Callback
-from payments.states import AttemptStatus, PayableState
+from payments.states import AttemptStatus
 from shop.kernel.ids import as_uuid
 from shop.kernel.money import Money
 from shop.kernel.transactions import joins_unit_of_work
@@ -35,7 +35,6 @@ class AttemptRow:
     order_id: UUID
     user_id: UUID
     guest: bool
-    payable_state: PayableState
     gateway: str
     reference: str
     session_id: str
@@ -63,8 +62,9 @@ class AttemptRow:
         return self.review_reason not in {"", UNANSWERED_REVIEW}
 
 
-_OF_PAYABLE = {"guest": "payable.guest", "payable_state": "payable.state AS payable_state"}
-ATTEMPT_COLUMNS = ", ".join(_OF_PAYABLE.get(field.name, f"attempt.{field.name}") for field in fields(AttemptRow))
+ATTEMPT_COLUMNS = ", ".join(
+    "payable.guest" if field.name == "guest" else f"attempt.{field.name}" for field in fields(AttemptRow)
+)
 
 _FROM = f"SELECT {ATTEMPT_COLUMNS} FROM payments_attempt attempt JOIN payments_payable payable USING (order_id)"  # noqa: S608  constants
 _BY_ID = f"{_FROM} WHERE attempt.id = %s::uuid"
@@ -80,7 +80,7 @@ _OF_ORDER_AFTER = (
 _OF_ORDER_BEFORE = f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.id > %s::uuid ORDER BY attempt.id LIMIT %s"
 # The payable is locked before the attempt, everywhere: an attempt cannot be moved while another one begins.
 _LOCK = f"""
-WITH payable AS (SELECT order_id, guest, state FROM payments_payable WHERE order_id = %s::uuid FOR UPDATE)
+WITH payable AS (SELECT order_id, guest FROM payments_payable WHERE order_id = %s::uuid FOR UPDATE)
 SELECT {ATTEMPT_COLUMNS}
 FROM payable JOIN payments_attempt attempt USING (order_id)
 WHERE attempt.id = %s::uuid
@@ -201,5 +201,4 @@ def _rows(sql: str, params: list[Any]) -> list[AttemptRow]:
 
 def as_attempt_row(columns: dict[str, Any]) -> AttemptRow:
     """Return the row with its words as members of their enumerations."""
-    status, state = AttemptStatus(columns["status"]), PayableState(columns["payable_state"])
-    return AttemptRow(**(columns | {"status": status, "payable_state": state}))
+    return AttemptRow(**(columns | {"status": AttemptStatus(columns["status"])}))

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "integrations.analytics",
 ]
 AUTH_USER_MODEL = "accounts.User"
+LOGIN_REDIRECT_URL = "/admin/"
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "shop.kernel.http.middleware.RequestTrace",
@@ -204,7 +205,6 @@ METRICS_ADDRESS = env.str("METRICS_ADDRESS", default="127.0.0.1")
 DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="EUR")
 CHECKOUT_LIFETIME_SECONDS = env.int("CHECKOUT_LIFETIME_SECONDS", default=15 * 60)
 PAYMENT_WINDOW_SECONDS = env.int("PAYMENT_WINDOW_SECONDS", default=30 * 60)
-STOCK_HOLD_GRACE_SECONDS = env.int("STOCK_HOLD_GRACE_SECONDS", default=10 * 60)
 SHIPPING_RATES = wiring.SHIPPING_RATES
 TAX_RATES = wiring.TAX_RATES
 

@@ -316,9 +316,3 @@ def kafka_reason() -> str | None:
     except KafkaException as error:
         return str(error.args[0].str())
     return None
-
-
-def partition_counts() -> dict[str, int]:
-    """Return how many partitions each of the broker's topics has."""
-    topics = AdminClient(_options(), logger=_library_log).list_topics(timeout=_METADATA_SECONDS).topics
-    return {name: len(described.partitions) for name, described in topics.items()}

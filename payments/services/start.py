@@ -138,7 +138,6 @@ def _fresh(order: PayableOrder, wish: _Wish, now: datetime) -> AttemptRow:
         order_id=order.order_id,
         user_id=order.user_id,
         guest=order.guest,
-        payable_state=PayableState.OPEN,
         gateway=wish.gateway,
         # The order's number for people, and a tail that tells one attempt of the order from another.
         reference=f"{order.number}-{wish.attempt_id.hex[-8:]}",
