@@ -69,6 +69,20 @@ def test_passwords_are_not_guessed_for_long(client: Client, monkeypatch: pytest.
     assert elsewhere.status_code == 302
 
 
+def test_the_way_in_needs_no_slash(client: Client) -> None:
+    assert client.get("/admin").headers["Location"] == "/admin/"
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", ""])
+def test_whoever_logs_in_stays_in_this_house(client: Client, wanted: str) -> None:
+    services.seed_users()
+    attempt = {"username": "staff@example.com", "password": "staff-demo-1"}
+
+    response = client.post("/admin/login/", {**attempt, "next": wanted})
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/admin/")
+
+
 @pytest.mark.parametrize("username", ["", "@", "x", "sam@" + "ü" * 80])
 def test_what_is_no_address_gets_nobody_in(client: Client, username: str) -> None:
     assert client.post("/admin/login/", {"username": username, "password": "x"}).status_code == 200
