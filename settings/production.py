@@ -12,11 +12,19 @@ _missing = [name for name in _REQUIRED if not env.str(name, default="")]
 if _missing:
     raise ImproperlyConfigured(f"Set these environment variables: {', '.join(_missing)}.")
 
+# RFC 7518, section 3.2: whoever guesses a shorter key writes tokens of anybody's.
+_SHORTEST_KEY_BYTES = 32
+_key_bytes = len(SIMPLE_JWT["SIGNING_KEY"].encode())
+if SIMPLE_JWT["ALGORITHM"] == "HS256" and _key_bytes < _SHORTEST_KEY_BYTES:
+    raise ImproperlyConfigured(f"JWT_SIGNING_KEY has {_key_bytes} bytes; HS256 needs {_SHORTEST_KEY_BYTES} or more.")
+
 # A gateway that takes test cards never loads where real money moves.
 GATEWAYS = {name: path for name, path in GATEWAYS.items() if name != "sandbox"}
 if DEFAULT_GATEWAY not in GATEWAYS:
     raise ImproperlyConfigured(f"DEFAULT_GATEWAY={DEFAULT_GATEWAY} is not a gateway for production.")
 
+# TLS ends at a proxy, and every request comes from its address: throttles count the one it was called from.
+REST_FRAMEWORK = {**REST_FRAMEWORK, "NUM_PROXIES": env.int("NUM_PROXIES", default=1)}
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
