@@ -23,6 +23,8 @@ broker_transport_options = {
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 1,
     "socket_timeout": 5,
+    # A request that cannot send a hint goes on at once; by default it would wait for six seconds.
+    "max_retries": 0,
 }
 beat_schedule = {
     task: {

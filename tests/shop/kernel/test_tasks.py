@@ -1,68 +1,125 @@
-"""Waking tasks: after the commit, never at the caller's cost, and once for work that is done in batches."""
+"""Waking a task: after the commit, with the request it belongs to, and never at the request's cost."""
 
-from typing import Any
+import json
+import socket
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from time import monotonic
 
 import pytest
-from kombu.exceptions import OperationalError
-from pytest_django import DjangoCaptureOnCommitCallbacks
+from django.conf import settings
+from django.db import transaction
+from kombu import Connection
+from redis import Redis
 
+from integrations.embedded.ports import any_free
+from settings.celery import app
 from shop.kernel import tasks
+from shop.kernel.tasks import wake
+from shop.kernel.tracing import Trace, tracing
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
+TASK = "shop.kernel.auth.tasks.forget_ended_sessions"
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    tasks._begin_at.clear()
-    found: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(
-        "shop.kernel.tasks.current_app.send_task", lambda task, **options: found.append((task, options))
-    )
+def sent() -> list[tuple[dict[str, object], dict[str, object]]]:
+    """Take headers and arguments of every message out of the queue."""
+    found = []
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        while message := redis.rpop("celery"):
+            read = json.loads(message)
+            found.append((read["headers"], json.loads(b64decode(read["body"]))[1]))
     return found
 
 
-def test_a_batch_of_one_moment_is_woken_once_and_a_later_one_again(
-    sent: list[tuple[str, dict[str, Any]]],
-    monkeypatch: pytest.MonkeyPatch,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+@pytest.fixture(autouse=True)
+def _empty_queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(tasks, "_away_until", 0.0)
+    sent()
+    yield
+    sent()
+
+
+def test_a_task_is_sent_after_the_commit_with_its_request() -> None:
+    with tracing(Trace("request-1", causation_id="event-1")):
+        with transaction.atomic():
+            wake(TASK, order_id="42", again=True)
+            before = sent()
+        after = sent()
+
+    assert before == []
+    [(headers, arguments)] = after
+    assert headers["task"] == TASK
+    assert (headers["shop_correlation_id"], headers["shop_causation_id"]) == ("request-1", "event-1")
+    assert arguments == {"order_id": "42", "again": True}
+
+
+def test_a_transaction_that_fails_wakes_nobody() -> None:
+    @transaction.atomic
+    def wake_and_fail() -> None:
+        wake(TASK)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        wake_and_fail()
+
+    assert sent() == []
+
+
+def woken(monkeypatch: pytest.MonkeyPatch, *, broker: str) -> float:
+    """Wake the task by way of a broker; return how long that took."""
+    options = app.conf.broker_transport_options
+    monkeypatch.setattr(app, "connection_for_write", lambda *_, **__: Connection(broker, transport_options=options))
+    monkeypatch.setattr(app.amqp, "_producer_pool", None)
+    began = monotonic()
+    with transaction.atomic():
+        wake(TASK)
+    return monotonic() - began
+
+
+def complaints(caplog: pytest.LogCaptureFixture) -> int:
+    return sum("task.not_woken" in str(record.msg) for record in caplog.records)
+
+
+def test_redis_away_costs_no_time_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now = 100.0
-    monkeypatch.setattr("shop.kernel.tasks.time.monotonic", lambda: now)
+    away = f"redis://127.0.0.1:{any_free()}/0"
 
-    with django_capture_on_commit_callbacks(execute=True):
-        tasks.wake_for_all("some.batch")
-        tasks.wake_for_all("some.batch")
-        tasks.wake_for_all("another.batch")
-        assert sent == []
+    assert woken(monkeypatch, broker=away) < 1
+    for _ in range(3):
+        assert woken(monkeypatch, broker=away) < 0.1
 
-    assert sent == [
-        ("some.batch", {"countdown": tasks.COMPANY_SECONDS, "retry": False}),
-        ("another.batch", {"countdown": tasks.COMPANY_SECONDS, "retry": False}),
-    ]
-
-    # What commits when the first batch may have begun already needs a second one.
-    now += tasks.COMPANY_SECONDS
-    with django_capture_on_commit_callbacks(execute=True):
-        tasks.wake_for_all("some.batch")
-
-    assert [task for task, _ in sent] == ["some.batch", "another.batch", "some.batch"]
+    assert complaints(caplog) == 1
 
 
-def test_a_broker_that_is_away_costs_nothing_and_the_next_commit_tries_again(
-    sent: list[tuple[str, dict[str, Any]]],
-    monkeypatch: pytest.MonkeyPatch,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+def test_redis_that_says_nothing_is_waited_for_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OperationalError
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
+        port = silent.getsockname()[1]
+        # The queue of the one who never accepts is full: the next one hears nothing at all.
+        with ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(closing(started_connecting(port)))
+            assert 0.5 < woken(monkeypatch, broker=f"redis://127.0.0.1:{port}/0") < 5
+            assert woken(monkeypatch, broker=f"redis://127.0.0.1:{port}/0") < 0.1
 
-    with monkeypatch.context() as away:
-        away.setattr("shop.kernel.tasks.current_app.send_task", refuse)
-        with django_capture_on_commit_callbacks(execute=True):
-            tasks.wake("some.task", row_id="1")
-            tasks.wake_for_all("some.batch")
+    assert complaints(caplog) == 1
 
-    with django_capture_on_commit_callbacks(execute=True):
-        tasks.wake_for_all("some.batch")
 
-    assert [task for task, _ in sent] == ["some.batch"]
+def test_redis_that_is_back_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "AWAY_SECONDS", 0.0)
+    woken(monkeypatch, broker=f"redis://127.0.0.1:{any_free()}/0")
+
+    woken(monkeypatch, broker=settings.REDIS_URL)
+
+    assert [headers["task"] for headers, _ in sent()] == [TASK]
+
+
+def started_connecting(port: int) -> socket.socket:
+    connecting = socket.socket()
+    connecting.setblocking(False)
+    connecting.connect_ex(("127.0.0.1", port))
+    return connecting

@@ -1,0 +1,159 @@
+"""What waits is counted as it is, in as many statements whatever there is."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from prometheus_client import CollectorRegistry
+from pytest_django import Settings
+
+from integrations.embedded.ports import any_free
+from integrations.kafka.models import Parked
+from integrations.monitoring import Standing, figures
+from notifications.models import Mail
+from orders.models import Order
+from payments.models import Attempt, Callback
+from payments.services.gateways import gateway_named
+from shop.kernel.auth.dto import Caller
+from shop.kernel.ids import new_id
+from shop.kernel.outbox.instants import instant_of
+from shop.kernel.outbox.models import PendingEvent
+from shop.kernel.outbox.services import publish
+from shop.kernel.transactions import open_unit_of_work
+from tests.conftest import Statements
+from tests.orders.factories import placed
+from tests.payments.factories import received, started
+from tests.shop.kernel.outbox.factories import action
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _fake_gateway(settings: Settings) -> None:
+    settings.GATEWAYS = {"fake": "tests.payments.fakes.FakeGateway"}
+    settings.DEFAULT_GATEWAY = "fake"
+    settings.PAYMENT_RETURN_ORIGINS = ["https://shop.example.com"]
+    settings.PAYMENT_LIVE_MODE = False
+    gateway_named("fake").forget()  # type: ignore[attr-defined]  # the fake's own
+
+
+def parked(consumer: str, state: str, *, at: datetime) -> None:
+    Parked.objects.create(
+        consumer=consumer,
+        event_id=new_id(),
+        type="order.created.v1",
+        key="k",
+        topic="order.created",
+        value=b"{}",
+        headers={},
+        state=state,
+        next_attempt_at=at,
+        parked_at=at,
+    )
+
+
+def test_an_empty_shop_has_nothing_waiting(now: datetime) -> None:
+    found = figures(now=now)
+
+    assert (found.outbox_pending, found.outbox_failed, found.outbox_oldest_seconds) == (0, 0, 0.0)
+    assert set(found.parked.values()) == {0}
+    assert {group for group, _ in found.parked} == {"orders", "payments", "notifications", "analytics"}
+    assert found.payments_stuck == {"review": 0, "parked": 0, "quarantined": 0, "dead": 0}
+    assert found.orders_in_review == found.dead_letters == 0
+    assert found.mails == {"pending": 0, "sending": 0, "unconfirmed": 0, "dead": 0}
+    assert found.overdue_seconds == dict.fromkeys(("callback", "poll", "order", "mail", "parked_event"), 0.0)
+
+
+def test_everything_that_waits_is_counted(now: datetime, shopper: Caller) -> None:
+    order = placed(caller=shopper, now=now)
+    started(shopper, order, now)
+    Order.objects.update(needs_review=True, payment_deadline=now - timedelta(seconds=90))
+    Attempt.objects.update(review_reason="amount", next_poll_at=now - timedelta(seconds=30))
+    received("sess_1", now, event_id="late")
+    received("sess_2", now, event_id="dead")
+    Callback.objects.filter(event_id="late").update(next_attempt_at=now - timedelta(seconds=20))
+    Callback.objects.filter(event_id="dead").update(state="dead", next_attempt_at=None)
+    parked("orders", "waiting", at=now - timedelta(seconds=10))
+    parked("orders", "dead", at=now - timedelta(days=3))
+    parked("analytics", "dead", at=now - timedelta(days=3))
+    PendingEvent.objects.filter(position=PendingEvent.objects.latest("position").position).update(state="failed")
+
+    found = figures(now=now)
+
+    assert found.orders_in_review == 1
+    assert found.payments_stuck == {"review": 1, "parked": 0, "quarantined": 0, "dead": 1}
+    assert found.dead_letters == 2
+    assert found.parked["orders", "waiting"] == found.parked["orders", "dead"] == found.parked["analytics", "dead"] == 1
+    assert (found.outbox_pending, found.outbox_failed) == (PendingEvent.objects.count() - 1, 1)
+    assert found.overdue_seconds == {"callback": 20, "poll": 30, "order": 90, "mail": 0, "parked_event": 10}
+
+
+def test_the_age_of_the_oldest_event_is_the_queue_s(now: datetime) -> None:
+    with open_unit_of_work():
+        publish(action(user_id=new_id()))
+    told_at = instant_of(PendingEvent.objects.get().event_id)
+
+    assert figures(now=told_at + timedelta(seconds=42)).outbox_oldest_seconds == 42
+
+
+def test_what_is_due_later_is_not_overdue(now: datetime, shopper: Caller) -> None:
+    started(shopper, placed(caller=shopper, now=now), now)
+
+    assert set(figures(now=now).overdue_seconds.values()) == {0.0}
+
+
+@pytest.mark.parametrize("orders", [1, 3])
+def test_the_figures_cost_the_same_whatever_waits(
+    statements: Callable[[], AbstractContextManager[Statements]], now: datetime, shopper: Caller, orders: int
+) -> None:
+    for number in range(orders):
+        started(shopper, placed(caller=shopper, now=now), now)
+        received(f"sess_{number}", now, event_id=str(number))
+        parked("orders", "dead", at=now)
+
+    with statements() as counted:
+        figures(now=now)
+
+    assert len(counted) == 13
+
+
+def samples(registry: CollectorRegistry) -> dict[str, float]:
+    return {
+        sample.name: sample.value for family in registry.collect() for sample in family.samples if not sample.labels
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_gauges_are_asked_at_each_scrape(now: datetime) -> None:
+    registry = CollectorRegistry()
+    registry.register(Standing())
+    before = samples(registry)
+    with open_unit_of_work():
+        publish(action(user_id=new_id()))
+
+    after = samples(registry)
+
+    assert (before["shop_outbox_pending"], after["shop_outbox_pending"]) == (0, 1)
+    assert before["shop_standing_readable"] == after["shop_standing_readable"] == 1
+    assert registry.get_sample_value("shop_consumer_parked", {"group": "orders", "state": "dead"}) == 0
+    assert registry.get_sample_value("payments_stuck", {"what": "review"}) == 0
+    assert registry.get_sample_value("notifications_mails_waiting", {"state": "dead"}) == Mail.objects.count() == 0
+    assert registry.get_sample_value("shop_overdue_seconds", {"what": "callback"}) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_is_told_and_fails_no_scrape() -> None:
+    registry = CollectorRegistry()
+    there = dict(connection.settings_dict)
+    connection.close()
+    connection.settings_dict.update(HOST="127.0.0.1", PORT=any_free())
+    try:
+        registry.register(Standing())
+        told = samples(registry)
+    finally:
+        connection.close()
+        connection.settings_dict.update(there)
+
+    assert told == {"shop_standing_readable": 0}
