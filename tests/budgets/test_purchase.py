@@ -95,7 +95,8 @@ class Purchase:
         session = self._gateway.only_session()
         self._gateway.pay(session)
         self._counted("callback", lambda: self._report(session))
-        self._counted("settle", lambda: tasks.settle_callback(callback_id=str(Callback.objects.get().id)))
+        callback_id = str(Callback.objects.get().id)
+        self._counted("settle", lambda: tasks.settle_callback(callback_id=callback_id))
         assert self._client.get(f"/orders/{order['id']}").json()["status"] == "pending_payment"
         self._consume_everything()
         assert self._client.get(f"/orders/{order['id']}").json()["status"] == "paid"
