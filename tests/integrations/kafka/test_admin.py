@@ -55,7 +55,9 @@ def test_history_cannot_be_edited(support: Client, parked: Parked) -> None:
     assert Parked.objects.exists()
 
 
-@pytest.mark.parametrize(("text", "hits"), [(str(KEY), 1), (str(new_id()), 0), ("not an id", 0)])
+@pytest.mark.parametrize(
+    ("text", "hits"), [(str(KEY), 1), (str(new_id()), 0), ("not an id", 0)], ids=["ours", "unknown", "no id"]
+)
 def test_events_are_found_by_whole_ids(support: Client, parked: Parked, text: str, hits: int) -> None:
     page = support.get(reverse("admin:outbox_loggedevent_changelist"), {"q": text})
 
