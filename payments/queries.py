@@ -196,9 +196,9 @@ def _rows(sql: str, params: list[Any]) -> list[AttemptRow]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         names = [column.name for column in cursor.description or ()]
-        return [as_attempt_row(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+        return [_attempt_row(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
 
-def as_attempt_row(columns: dict[str, Any]) -> AttemptRow:
+def _attempt_row(columns: dict[str, Any]) -> AttemptRow:
     """Return the row with its words as members of their enumerations."""
     return AttemptRow(**(columns | {"status": AttemptStatus(columns["status"])}))

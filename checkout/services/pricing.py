@@ -10,11 +10,11 @@ from hashlib import sha256
 import msgspec
 
 from checkout.dto import PRICES_INCLUDE_TAX
-from shop.catalog.dto import Offer
+from shop.catalog.dto import Offer, TaxClass
 from shop.kernel.money import Money, total
 from shop.kernel.priced import PricedLine, Totals
 
-STANDARD_CLASS = "standard"
+STANDARD_CLASS = TaxClass.STANDARD.value
 _PPM = 1_000_000
 
 

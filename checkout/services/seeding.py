@@ -3,6 +3,7 @@
 from datetime import date
 
 from checkout.models import ShippingMethod, TaxRate
+from shop.catalog.dto import TaxClass
 from shop.kernel.transactions import unit_of_work
 
 _CURRENCY = "EUR"
@@ -51,7 +52,7 @@ def seed_rates() -> None:
         (
             TaxRate(country=country, tax_class=tax_class, rate_ppm=rate, valid_from=_VALID_FROM)
             for country, standard, reduced in _RATES
-            for tax_class, rate in (("standard", standard), ("reduced", reduced), ("zero", 0))
+            for tax_class, rate in ((TaxClass.STANDARD, standard), (TaxClass.REDUCED, reduced), (TaxClass.ZERO, 0))
         ),
         ignore_conflicts=True,
     )

@@ -1,4 +1,4 @@
-"""The command line: ``run`` the whole stack, or run one command beside the three ``services``."""
+"""The command line: `run` the whole stack, or run one command beside the three `services`."""
 
 import argparse
 import os
@@ -87,7 +87,7 @@ def run_beside_services(*, command: Sequence[str], state_dir: Path | None) -> in
     ):
         environment = {**os.environ, **addresses.as_environment(), "SHOP_STATE_DIR": str(folder)}
         leashed = command_line(program=[program, *command[1:]], death_signal=signal.SIGTERM)
-        process = subprocess.Popen(leashed, env=environment)  # noqa: S603 - the person at the terminal chose it
+        process = subprocess.Popen(leashed, env=environment)  # noqa: S603  the person at the terminal chose it
         # Ctrl-C reaches the command by itself, it is in the same foreground group; a SIGTERM is meant for it.
         before = {
             signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),

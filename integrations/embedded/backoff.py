@@ -10,7 +10,7 @@ HEALTHY_SECONDS = 30.0
 
 @dataclass
 class Backoff:
-    """The memory of one process's crashes; times are those of ``time.monotonic``."""
+    """The memory of one process's crashes; times are those of `time.monotonic`."""
 
     started_at: float = 0.0
     crash_count: int = 0
@@ -22,7 +22,7 @@ class Backoff:
         self.restart_at = None
 
     def note_crash(self, *, now: float) -> float:
-        """Remember that it crashed, set ``restart_at``, and return the pause until then in seconds."""
+        """Remember that it crashed, set `restart_at`, and return the pause until then in seconds."""
         if now - self.started_at > HEALTHY_SECONDS:
             self.crash_count = 0
         self.crash_count += 1

@@ -17,9 +17,9 @@ TAIL_LINES = 12
 
 @dataclass(kw_only=True)
 class Child:
-    """A process that dies with this one; start it from the main thread (see ``leash``).
+    """A process that dies with this one; start it from the main thread (see `leash`).
 
-    With ``is_python`` the command is a module or script for this interpreter, otherwise a program's absolute path.
+    With `is_python` the command is a module or script for this interpreter, otherwise a program's absolute path.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Child:
         """Start the process in a session of its own, so that a terminal's Ctrl-C reaches only the supervisor."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - every command comes from the tables in this package
+            self._process = subprocess.Popen(  # noqa: S603  every command comes from the tables in this package
                 self._leashed_command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -67,7 +67,7 @@ class Child:
         return leash.command_line(program=self.command, death_signal=self.death_signal, user=self.user)
 
     def wait_until(self, is_ready: Callable[[], bool], *, timeout_seconds: float) -> None:
-        """Return once ``is_ready`` says so; raise NotReady if the process ends or the time is over before."""
+        """Return once `is_ready` says so; raise NotReady if the process ends or the time is over before."""
         deadline = time.monotonic() + timeout_seconds
         while not is_ready():
             if not self.is_running:
@@ -91,7 +91,7 @@ class Child:
             self._process.send_signal(self.stop_signal)
 
     def kill(self) -> None:
-        """End the process now; its own forks die with it, see ``leash``."""
+        """End the process now; its own forks die with it, see `leash`."""
         if self._process is not None and self.is_running:
             self._process.kill()
             self._process.wait()

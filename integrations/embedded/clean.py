@@ -1,4 +1,4 @@
-"""``make clean``: remove the state folder and what had to live outside it. Needs nothing but the standard library."""
+"""`make clean`: remove the state folder and what had to live outside it. Needs nothing but the standard library."""
 
 import shutil
 import sys

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 class EmbeddedError(Exception):
-    """The stack cannot do what was asked; ``str()`` says in one line what is wrong and how to mend it."""
+    """The stack cannot do what was asked; `str()` says in one line what is wrong and how to mend it."""
 
 
 class AlreadyRunning(EmbeddedError):

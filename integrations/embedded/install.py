@@ -1,7 +1,7 @@
-"""Make the virtual environment: ``python3.11 -m integrations.embedded.install REQUIREMENTS STAMP``.
+"""Make the virtual environment: `python3.11 -m integrations.embedded.install REQUIREMENTS STAMP`.
 
 Called by the Makefile with the machine's own Python, before anything is installed: standard library only. What goes
-wrong is said in one line; what the installers said stays in ``.venv/install.log``.
+wrong is said in one line; what the installers said stays in `.venv/install.log`.
 """
 
 import shutil
@@ -36,7 +36,7 @@ REASONS = {
 
 
 def main(*, requirements: Path, stamp: Path) -> int:
-    """Install ``requirements`` and touch ``stamp``; return 1 after one line about what is wrong."""
+    """Install `requirements` and touch `stamp`; return 1 after one line about what is wrong."""
     terminal = Terminal(stream=sys.stderr)
     began_at = time.monotonic()
     try:
@@ -63,7 +63,7 @@ def _require_room() -> None:
 def _works(python: Path) -> bool:
     # A moved project, or a Python that was upgraded away, leaves an environment that no longer starts.
     try:
-        version = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)  # noqa: S603 - constant
+        version = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)  # noqa: S603  constant
     except OSError:
         return False
     return version.returncode == 0
@@ -98,7 +98,7 @@ def _install(requirements: Path) -> None:
 
 def _did(command: Sequence[str]) -> bool:
     with LOG.open("a") as log:
-        return subprocess.run(command, stdout=log, stderr=log, check=False).returncode == 0  # noqa: S603 - constants above
+        return subprocess.run(command, stdout=log, stderr=log, check=False).returncode == 0  # noqa: S603  constants above
 
 
 def _reason() -> str:

@@ -43,7 +43,7 @@ class KafkaBroker:
     name = "kafka"
 
     def __init__(self, *, state_dir: Path) -> None:
-        """Describe the broker, which writes its address into ``state_dir/kafka`` once it is up."""
+        """Describe the broker, which writes its address into `state_dir/kafka` once it is up."""
         self._address_file = state_dir / "kafka" / "address"
         self._log_file = state_dir / "logs" / "kafka.log"
         self.bootstrap_servers = ""
@@ -81,9 +81,9 @@ class KafkaBroker:
 
 
 def hold_cluster() -> str:
-    """Create the cluster and its topics inside this process and return its address, ``host:port``.
+    """Create the cluster and its topics inside this process and return its address, `host:port`.
 
-    The public setting ``test.mock.num.brokers`` would create a cluster too, but without a way to set the join delay.
+    The public setting `test.mock.num.brokers` would create a cluster too, but without a way to set the join delay.
     So this calls librdkafka's C functions (rdkafka_mock.h) in the library that the Python client brings along.
     """
     library = _librdkafka()
@@ -120,7 +120,7 @@ def _librdkafka() -> ctypes.CDLL:
 
 
 def main(address_file: Path) -> None:
-    """Hold a cluster until SIGTERM, with its address in ``address_file``."""
+    """Hold a cluster until SIGTERM, with its address in `address_file`."""
     # Blocked before librdkafka starts its threads, so that none of them takes the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     draft = address_file.with_suffix(".draft")

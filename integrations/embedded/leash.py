@@ -6,8 +6,8 @@ test suite use their main thread.
 
 There are two ways to call this file:
 
-- ``python -I -S leash.py PARENT_PID SIGNAL USER -- PROGRAM ARGS...`` becomes the program (PostgreSQL, Redis);
-- ``python -m integrations.embedded.leash PARENT_PID SIGNAL -- MODULE_OR_SCRIPT ARGS...`` runs Python code in this
+- `python -I -S leash.py PARENT_PID SIGNAL USER -- PROGRAM ARGS...` becomes the program (PostgreSQL, Redis);
+- `python -m integrations.embedded.leash PARENT_PID SIGNAL -- MODULE_OR_SCRIPT ARGS...` runs Python code in this
   very interpreter and leashes every process that code forks later: Granian's workers and Celery's pool would survive
   otherwise.
 
@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(*, parent_pid: int, death_signal: int) -> None:
-    """Ask the kernel for ``death_signal`` when the parent ends, and end now if it already has."""
+    """Ask the kernel for `death_signal` when the parent ends, and end now if it already has."""
     if _libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) was refused")
     # The parent may have died before the line above: then no signal will ever come.
@@ -56,7 +56,7 @@ def leash_forks() -> None:
 
 
 def become_user(*, name: str) -> None:
-    """Give up root for the user called ``name``, with no other group than the user's own."""
+    """Give up root for the user called `name`, with no other group than the user's own."""
     entry = pwd.getpwnam(name)
     os.setgroups([entry.pw_gid])
     os.setgid(entry.pw_gid)
@@ -64,7 +64,7 @@ def become_user(*, name: str) -> None:
 
 
 def command_line(*, program: Sequence[str], death_signal: int, user: str = "") -> list[str]:
-    """Return the command that becomes ``program`` (an absolute path and arguments), leashed to this process."""
+    """Return the command that becomes `program` (an absolute path and arguments), leashed to this process."""
     # Isolated and without site-packages: a bare interpreter starts in a few milliseconds.
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(death_signal)), user, "--", *program]
 
@@ -75,7 +75,7 @@ def python_command_line(*, target: Sequence[str], death_signal: int) -> list[str
 
 
 def run_python(*, target: str, arguments: Sequence[str]) -> None:
-    """Run a module (``granian``) or a script (``manage.py``) as if Python had been called with it."""
+    """Run a module (`granian`) or a script (`manage.py`) as if Python had been called with it."""
     sys.argv = [target, *arguments]
     if target.endswith(".py"):
         runpy.run_path(target, run_name="__main__")
@@ -84,7 +84,7 @@ def run_python(*, target: str, arguments: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Leash this process, then become (with a user) or run (without) the program named after ``--``."""
+    """Leash this process, then become (with a user) or run (without) the program named after `--`."""
     split = arguments.index("--")
     parent_pid, death_signal, *user = arguments[:split]
     program, *program_arguments = arguments[split + 1 :]
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> None:
         become_user(name=user[0])
     die_with_parent(parent_pid=int(parent_pid), death_signal=int(death_signal))
     if user:
-        os.execv(program, [program, *program_arguments])  # noqa: S606 - the whole purpose: become the program, no shell
+        os.execv(program, [program, *program_arguments])  # noqa: S606  the whole purpose: become the program, no shell
     leash_forks()
     run_python(target=program, arguments=program_arguments)
 

@@ -2,7 +2,7 @@
 
 Usually all of it is in the state folder. Two things can forbid that: the path is too long for a socket (the kernel
 allows 107 bytes), or the stack runs as root in a folder that the unprivileged user who then runs PostgreSQL cannot
-enter (``/root/shop``).
+enter (`/root/shop`).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 from integrations.embedded.errors import EmbeddedError
 
 LONGEST_SOCKET_FOLDER = 90
-SHORT_FOLDERS = Path("/tmp")  # noqa: S108 - every folder in it is checked for its owner
+SHORT_FOLDERS = Path("/tmp")  # noqa: S108  every folder in it is checked for its owner
 ELSEWHERE = Path("/var/lib/shop-embedded")
 MARK_FILE = "postgres-elsewhere"
 ORIGIN_FILE = "origin"
@@ -26,7 +26,7 @@ UNPRIVILEGED_USERS = ("postgres", "nobody", "daemon")
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The user a server runs as; ``name`` is empty when it is simply the one who started us."""
+    """The user a server runs as; `name` is empty when it is simply the one who started us."""
 
     name: str
     uid: int
@@ -53,7 +53,7 @@ def server_account() -> Account:
 def own_folder(*, path: Path, account: Account) -> Path:
     """Create the folder, or accept it if it is really a folder of this account, and close it to everybody else.
 
-    Raises EmbeddedError if somebody else was there first: others may write to ``/tmp``.
+    Raises EmbeddedError if somebody else was there first: others may write to `/tmp`.
     """
     try:
         path.mkdir(mode=0o700)
@@ -67,7 +67,7 @@ def own_folder(*, path: Path, account: Account) -> Path:
 
 
 def socket_folder(*, preferred: Path, account: Account) -> Path:
-    """Return a folder for the socket: ``preferred``, or a short one in /tmp if its path is too long for the kernel."""
+    """Return a folder for the socket: `preferred`, or a short one in /tmp if its path is too long for the kernel."""
     if len(os.fsencode(preferred)) > LONGEST_SOCKET_FOLDER:
         return own_folder(path=SHORT_FOLDERS / f"shop-{account.uid}-{_fingerprint(preferred)}", account=account)
     return own_folder(path=preferred, account=account)
@@ -92,7 +92,7 @@ def server_home(*, state_dir: Path, account: Account) -> Path:
 
 
 def readable_installation(*, installation: Path, home: Path, account: Account) -> Path:
-    """Return the folder of PostgreSQL's programs, copied into ``home`` if the account cannot reach where they are."""
+    """Return the folder of PostgreSQL's programs, copied into `home` if the account cannot reach where they are."""
     if not account.name or can_enter(path=installation, account=account):
         return installation
     package = installation.parent
@@ -113,7 +113,7 @@ def readable_installation(*, installation: Path, home: Path, account: Account) -
 
 
 def can_enter(*, path: Path, account: Account) -> bool:
-    """Tell by the mode bits whether the account may pass through every folder down to ``path``."""
+    """Tell by the mode bits whether the account may pass through every folder down to `path`."""
     return all(_may_pass(folder.stat(), account=account) for folder in (path, *path.parents))
 
 

@@ -27,7 +27,7 @@ def any_free() -> int:
 
 
 def kept_port(*, memory: Path) -> int:
-    """Return the port written in ``memory`` if it is still free, otherwise a new one, which is written there."""
+    """Return the port written in `memory` if it is still free, otherwise a new one, which is written there."""
     if memory.exists():
         remembered = memory.read_text(encoding="ascii").strip()
         if remembered.isdecimal() and is_free(port=int(remembered)):

@@ -42,12 +42,12 @@ FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes"
 
 
 class PostgresServer:
-    """One PostgreSQL server; its data survives restarts, and crashes of the machine too when ``durable``."""
+    """One PostgreSQL server; its data survives restarts, and crashes of the machine too when `durable`."""
 
     name = "postgres"
 
     def __init__(self, *, state_dir: Path, durable: bool = True) -> None:
-        """Describe the server whose data lives in ``state_dir/postgres`` (see ``places`` for exceptions)."""
+        """Describe the server whose data lives in `state_dir/postgres` (see `places` for exceptions)."""
         self._state_dir = state_dir
         self._log_file = state_dir / "logs" / "postgres.log"
         self._durable = durable
@@ -57,7 +57,7 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """The address in the form that ``DATABASE_URL`` takes; psycopg and psql take it too."""
+        """The address in the form that `DATABASE_URL` takes; psycopg and psql take it too."""
         return self._url_of(DATABASE)
 
     def start(self) -> None:

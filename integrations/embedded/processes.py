@@ -1,4 +1,4 @@
-"""The table of processes behind ``make run``: what runs, how each shows that it is up, and when it stops."""
+"""The table of processes behind `make run`: what runs, how each shows that it is up, and when it stops."""
 
 import http.client
 import os
@@ -206,7 +206,7 @@ class HttpProbe:
 
 
 def ready_file(*, name: str, state_dir: Path) -> Path:
-    """Return the file that the process of this name touches once it is up (``SHOP_READY_FILE``)."""
+    """Return the file that the process of this name touches once it is up (`SHOP_READY_FILE`)."""
     return state_dir / "ready" / name
 
 

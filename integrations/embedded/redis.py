@@ -14,12 +14,12 @@ STOP_SECONDS = 10.0
 
 
 class RedisServer:
-    """One Redis on the loopback address; everything it confirmed survives a restart when ``durable``."""
+    """One Redis on the loopback address; everything it confirmed survives a restart when `durable`."""
 
     name = "redis"
 
     def __init__(self, *, state_dir: Path, durable: bool = True) -> None:
-        """Describe the server whose data lives in ``state_dir/redis``."""
+        """Describe the server whose data lives in `state_dir/redis`."""
         self._folder = state_dir / "redis"
         self._log_file = state_dir / "logs" / "redis.log"
         self._durable = durable
@@ -28,7 +28,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """The address in the form that ``REDIS_URL`` takes."""
+        """The address in the form that `REDIS_URL` takes."""
         return f"redis://{ports.LOOPBACK}:{self._port}/0"
 
     def start(self) -> None:

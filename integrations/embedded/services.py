@@ -42,7 +42,7 @@ class Services:
     """Those of the three servers that nobody gave by address."""
 
     def __init__(self, *, state_dir: Path, durable: bool = True, environment: Mapping[str, str] = os.environ) -> None:
-        """Start nothing yet; a server named in ``environment`` (``DATABASE_URL`` and so on) is used and not started."""
+        """Start nothing yet; a server named in `environment` (`DATABASE_URL` and so on) is used and not started."""
         given = environment
         self._postgres = None if given.get("DATABASE_URL") else PostgresServer(state_dir=state_dir, durable=durable)
         self._redis = None if given.get("REDIS_URL") else RedisServer(state_dir=state_dir, durable=durable)
@@ -84,9 +84,9 @@ class Services:
 
 @contextmanager
 def embedded_services(state_dir: Path, *, durable: bool = True) -> Iterator[Addresses]:
-    """Run the three servers while the block runs, with their data in ``state_dir``, and yield where they are.
+    """Run the three servers while the block runs, with their data in `state_dir`, and yield where they are.
 
-    Call it from the main thread: the servers die with the thread that started them. With ``durable=False`` (tests) a
+    Call it from the main thread: the servers die with the thread that started them. With `durable=False` (tests) a
     crash of the machine may lose data. Raises AlreadyRunning if the folder is in use, EmbeddedError if a server cannot
     be started.
     """

@@ -22,7 +22,7 @@ LOCK_PATIENCE_SECONDS = 0.5
 
 
 def default_state_dir() -> Path:
-    """Return ``SHOP_STATE_DIR``, or ``.state`` in the project's root."""
+    """Return `SHOP_STATE_DIR`, or `.state` in the project's root."""
     return Path(os.environ.get("SHOP_STATE_DIR") or PROJECT_ROOT / ".state").absolute()
 
 

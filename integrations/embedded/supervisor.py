@@ -1,6 +1,6 @@
 """Starts the whole stack in order, keeps it running, and stops it in order.
 
-It is one thread and one loop; every process is started from it (see ``leash`` for why that matters).
+It is one thread and one loop; every process is started from it (see `leash` for why that matters).
 """
 
 import shutil
@@ -39,7 +39,7 @@ class Charge:
 class Supervisor:
     """Runs services, then preparations, then the table of processes, until it is told to stop.
 
-    With ``is_quiet`` the processes' logs stay in their files.
+    With `is_quiet` the processes' logs stay in their files.
     """
 
     state_dir: Path

@@ -15,7 +15,7 @@ class Terminal:
     """Writes lines to a stream; in colour if it is a terminal and NO_COLOR is not set."""
 
     def __init__(self, *, stream: TextIO | None = None) -> None:
-        """Write to ``stream``, by default to standard output."""
+        """Write to `stream`, by default to standard output."""
         self._stream = stream or sys.stdout
         self._is_coloured = self._stream.isatty() and not os.environ.get("NO_COLOR")
         self._colours: dict[str, str] = {}
@@ -45,7 +45,7 @@ class LogFollower:
     """
 
     def __init__(self, *, name: str, path: Path) -> None:
-        """Follow ``path`` from its present end."""
+        """Follow `path` from its present end."""
         self._name = name
         self._path = path
         self._position = path.stat().st_size if path.exists() else 0

@@ -52,9 +52,7 @@ class Leases:
         with transaction.atomic(), connection.cursor() as cursor:
             # One relay at a time: two that took each other for dead would otherwise wait for each other.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('kafka_lease'))")
-            cursor.execute(
-                "INSERT INTO kafka_lease (shard) SELECT generate_series(0, %s) ON CONFLICT DO NOTHING", [SHARDS - 1]
-            )
+            cursor.execute(_MAKE, [SHARDS - 1])
             cursor.execute(_BEAT, [self.token, socket.gethostname(), os.getpid(), ALIVE_SECONDS])
             share = self._fair_share()
             cursor.execute("SELECT shard FROM kafka_lease WHERE owner = %s ORDER BY shard", [self.token])
@@ -102,5 +100,6 @@ def _is_gone(host: str, pid: int) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
+        # It lives, as another user's.
         return False
     return False

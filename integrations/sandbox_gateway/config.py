@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-DEMO_API_SECRET = "sandbox-secret-key"  # noqa: S105 - a demo value, public on purpose
+DEMO_API_SECRET = "sandbox-secret-key"  # noqa: S105  a demo value, public on purpose
 # whsec_ and base64 of the 32 bytes "sandbox-gateway-webhook-secret!!".
-DEMO_WEBHOOK_SECRET = "whsec_c2FuZGJveC1nYXRld2F5LXdlYmhvb2stc2VjcmV0ISE="  # noqa: S105 - a demo value too
+DEMO_WEBHOOK_SECRET = "whsec_c2FuZGJveC1nYXRld2F5LXdlYmhvb2stc2VjcmV0ISE="  # noqa: S105  a demo value too
 MAX_PORT = 65_535
 MAX_SECONDS = 86_400
 PROJECT_ROOT = Path(__file__).resolve().parents[2]

@@ -83,7 +83,7 @@ class Faults:
             if fault is None:
                 return None
             if fault.rate is not None:
-                return fault if random.random() < fault.rate else None  # noqa: S311 - chance, not a secret
+                return fault if random.random() < fault.rate else None  # noqa: S311  chance, not a secret
             self._count_down(db=db, name=name, fault=fault)
             return fault
 

@@ -30,4 +30,4 @@ class Command(BaseCommand):
         known = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT_ROOT), *([known] if known else [])])
         port = [] if options["port"] is None else ["--port", str(options["port"])]
-        os.execv(sys.executable, [sys.executable, "-m", "integrations.sandbox_gateway", *port])  # noqa: S606 - no shell wanted
+        os.execv(sys.executable, [sys.executable, "-m", "integrations.sandbox_gateway", *port])  # noqa: S606  no shell wanted

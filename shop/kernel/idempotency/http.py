@@ -1,4 +1,4 @@
-"""The Idempotency-Key header of POSTs: PAYMENTS.md, rule 6."""
+"""The Idempotency-Key header of POSTs: the same key and the same body get the same answer."""
 
 import re
 from collections.abc import Callable

@@ -25,7 +25,7 @@ def state_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def eventually(condition: Callable[[], bool], *, what: str) -> None:
-    """Wait until the condition holds; fail with ``what`` if it does not."""
+    """Wait until the condition holds; fail with `what` if it does not."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"

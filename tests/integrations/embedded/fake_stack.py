@@ -1,4 +1,4 @@
-"""A supervisor with a small table of its own: ``python -m tests.integrations.embedded.fake_stack STATE_DIR WEB_PORT``.
+"""A supervisor with a small table of its own: `python -m tests.integrations.embedded.fake_stack STATE_DIR WEB_PORT`.
 
 Web and worker are the real servers, Granian and Celery with their forked workers, around applications of a few lines.
 With 0 for the port there are only three scripts, which write down when they are asked to stop.
@@ -97,7 +97,7 @@ def _script(name: str, state_dir: Path, *, stop_step: int) -> Process:
 
 
 def main(*, state_dir: Path, web_port: int) -> None:
-    """Run it until a signal comes, as ``make run`` does."""
+    """Run it until a signal comes, as `make run` does."""
     chosen = Ports(web=web_port, gateway=1, relay_metrics=1, consumers_metrics=1, worker_metrics=1)
     signals = StopSignals()
     with locked_state(state_dir=state_dir, url="http://fake") as folder, signals.installed():

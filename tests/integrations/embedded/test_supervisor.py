@@ -17,7 +17,7 @@ Wait = Callable[..., None]
 
 
 class Stack:
-    """A running ``fake_stack`` and what it has printed so far."""
+    """A running `fake_stack` and what it has printed so far."""
 
     def __init__(self, state_dir: Path, *, web_port: int) -> None:
         self._output = state_dir / "output"

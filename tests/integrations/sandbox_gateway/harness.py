@@ -80,7 +80,7 @@ class Receiver:
     def take(self, *, path: str, body: bytes, headers: dict[str, str]) -> int:
         try:
             event = Webhook(WEBHOOK_SECRET).verify(body, headers)
-        except Exception as error:  # noqa: BLE001 - whatever it is, a test reads it
+        except Exception as error:  # noqa: BLE001  whatever it is, a test reads it
             self.unverified.append(f"{path} {error!r}")
             return 400
         self.deliveries.append(Delivery(event=event, headers=headers, at=time.monotonic()))

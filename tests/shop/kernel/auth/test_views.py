@@ -1,4 +1,4 @@
-"""The auth calls of API.md over HTTP."""
+"""The auth calls over HTTP."""
 
 from typing import Any
 
