@@ -6,25 +6,15 @@ import pytest
 from pytest_django import Settings
 
 from orders.dto import OrderView
-from payments.services.gateways import gateway_named
 from shop.kernel.auth.dto import Caller
 from tests.orders.factories import placed
-from tests.payments.fakes import FakeGateway
-
-ORIGIN = "https://shop.example.com"
+from tests.payments.fakes import FakeGateway, only_gateway
 
 
 @pytest.fixture(autouse=True)
 def gateway(settings: Settings) -> FakeGateway:
     """The shop's only gateway, as new."""
-    settings.GATEWAYS = {"fake": "tests.payments.fakes.FakeGateway"}
-    settings.DEFAULT_GATEWAY = "fake"
-    settings.PAYMENT_RETURN_ORIGINS = [ORIGIN]
-    settings.PAYMENT_LIVE_MODE = False
-    fake = gateway_named("fake")
-    assert isinstance(fake, FakeGateway)
-    fake.forget()
-    return fake
+    return only_gateway(settings)
 
 
 @pytest.fixture

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import RLock
 
+from pytest_django import Settings
+
 from payments.dto import CallbackMessage, GatewaySession, SessionRequest, SessionState
 from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from payments.services.gateways import gateway_named
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 
@@ -172,3 +175,15 @@ def _opened(session_id: str, request: SessionRequest) -> GatewaySession:
         captured=Money.zero(request.amount.currency),
         live=False,
     )
+
+
+def only_gateway(settings: Settings) -> FakeGateway:
+    """Make the fake the shop's only gateway, and return it as new."""
+    settings.GATEWAYS = {"fake": "tests.payments.fakes.FakeGateway"}
+    settings.DEFAULT_GATEWAY = "fake"
+    settings.PAYMENT_RETURN_ORIGINS = ["https://shop.example.com"]
+    settings.PAYMENT_LIVE_MODE = False
+    fake = gateway_named("fake")
+    assert isinstance(fake, FakeGateway)
+    fake.forget()
+    return fake

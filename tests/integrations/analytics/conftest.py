@@ -8,24 +8,16 @@ from pytest_django import Settings
 from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import group
-from payments.services.gateways import gateway_named
 from shop.kernel.clock import utc_now
 from shop.kernel.outbox.log import Selection, chunks
 from shop.kernel.views import buffer
-from tests.payments.fakes import FakeGateway
+from tests.payments.fakes import FakeGateway, only_gateway
 
 
 @pytest.fixture
 def gateway(settings: Settings) -> FakeGateway:
     """The shop's only gateway, as new."""
-    settings.GATEWAYS = {"fake": "tests.payments.fakes.FakeGateway"}
-    settings.DEFAULT_GATEWAY = "fake"
-    settings.PAYMENT_RETURN_ORIGINS = ["https://shop.example.com"]
-    settings.PAYMENT_LIVE_MODE = False
-    fake = gateway_named("fake")
-    assert isinstance(fake, FakeGateway)
-    fake.forget()
-    return fake
+    return only_gateway(settings)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from integrations.monitoring import Standing, figures
 from notifications.models import Mail
 from orders.models import Order
 from payments.models import Attempt, Callback
-from payments.services.gateways import gateway_named
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.instants import instant_of
@@ -25,6 +24,7 @@ from shop.kernel.transactions import open_unit_of_work
 from tests.conftest import Statements
 from tests.orders.factories import placed
 from tests.payments.factories import received, started
+from tests.payments.fakes import only_gateway
 from tests.shop.kernel.outbox.factories import action
 
 pytestmark = pytest.mark.django_db
@@ -32,11 +32,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _fake_gateway(settings: Settings) -> None:
-    settings.GATEWAYS = {"fake": "tests.payments.fakes.FakeGateway"}
-    settings.DEFAULT_GATEWAY = "fake"
-    settings.PAYMENT_RETURN_ORIGINS = ["https://shop.example.com"]
-    settings.PAYMENT_LIVE_MODE = False
-    gateway_named("fake").forget()  # type: ignore[attr-defined]  # the fake's own
+    only_gateway(settings)
 
 
 def parked(consumer: str, state: str, *, at: datetime) -> None:
