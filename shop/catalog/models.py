@@ -36,7 +36,9 @@ class Article(models.Model):
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="articles")
     sku = models.TextField(unique=True)
     name = models.TextField()
-    tax_class = models.TextField(choices=[(kind.value, kind.capitalize()) for kind in TaxClass], default=TaxClass.STANDARD.value)
+    tax_class = models.TextField(
+        choices=[(kind.value, kind.capitalize()) for kind in TaxClass], default=TaxClass.STANDARD.value
+    )
     # Empty: the product's.
     image_url = models.TextField(blank=True)
     position = models.IntegerField(default=1)

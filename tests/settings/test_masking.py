@@ -47,7 +47,7 @@ def test_a_card_number_is_masked_wherever_it_stands(card: str) -> None:
         ("authorization: bearer abc.def", "authorization: bearer ***"),
         ("Basic c2FtOnNhbTpzYW0=", "Basic ***"),
         (f"the token {JWT} is old", "the token *** is old"),
-        (f"key {new_key()} used", "key *** used"),
+        pytest.param(f"key {new_key()} used", "key *** used", id="API key"),
         ("whsec_c2FuZGJveC1nYXRld2F5LWRlbW8=", "***"),
         ("sk_live_51H8abcdefghijkl and test_dHar4XY7LxRs12345", "*** and ***"),
         ("postgresql://shop:s3cret@db.internal/shop", "postgresql://shop:***@db.internal/shop"),
