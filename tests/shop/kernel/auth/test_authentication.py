@@ -1,6 +1,7 @@
 """Who gets in by which door."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -22,8 +23,11 @@ from shop.kernel.auth.tokens import password_stamp
 from shop.kernel.clock import utc_now
 from shop.kernel.http.views import CheckedView, InternalView, OpenView, ShopView
 from shop.kernel.ids import new_id
+from tests.conftest import Statements
 
 pytestmark = pytest.mark.django_db
+
+Counting = Callable[[], AbstractContextManager[Statements]]
 
 SIGNING_KEY = settings.SIMPLE_JWT["SIGNING_KEY"]
 
@@ -115,6 +119,28 @@ def test_a_bad_token_opens_nothing(view: Any, make: Callable[[], str]) -> None:
     assert b'"code":"token_not_valid"' in response.content
 
 
+def test_a_token_of_the_staff_is_checked_wherever_it_comes(login: Login) -> None:
+    User.objects.filter(pk=login.user.id).update(is_staff=True)
+    token = services.log_in(email="sam@example.com", password="correct horse 1", now=utc_now()).tokens.access
+    before = call(Frontend, Authorization=f"Bearer {token}")
+    User.objects.filter(pk=login.user.id).update(is_staff=False)
+
+    demoted = call(Frontend, Authorization=f"Bearer {token}")
+    User.objects.filter(pk=login.user.id).update(is_active=False)
+    closed = call(Frontend, Authorization=f"Bearer {token}")
+
+    assert b'"staff":true' in before.content
+    assert b'"staff":false' in demoted.content
+    assert closed.status_code == 401
+
+
+def test_a_shopper_costs_the_shop_no_look(login: Login, statements: Counting) -> None:
+    with statements() as counted:
+        call(Frontend, Authorization=f"Bearer {login.tokens.access}")
+
+    assert counted == []
+
+
 def test_the_forger_of_these_tests_can_forge() -> None:
     assert call(Frontend, Authorization=f"Bearer {forged()}").status_code == 200
 
@@ -169,8 +195,8 @@ def test_an_account_that_is_gone_is_nobody(login: Login) -> None:
 def test_staff_is_whoever_is_staff_now(login: Login) -> None:
     promoted = forged(sub=str(login.user.id), staff=True, hash_password=_stamp(login.user.id))
 
-    assert b'"staff":true' in call(Frontend, Authorization=f"Bearer {promoted}").content
-    assert b'"staff":false' in call(Money, Authorization=f"Bearer {promoted}").content
+    for view in (Frontend, Money):
+        assert b'"staff":false' in call(view, Authorization=f"Bearer {promoted}").content
 
 
 def test_a_guest_is_a_guest() -> None:
