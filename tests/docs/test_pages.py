@@ -9,6 +9,7 @@ from tests.docs.markdown import ROOT, functions_of, links, named, pages
 
 ADRS = sorted((ROOT / "docs" / "adr").glob("0*.md"))
 MOST_WORDS = 300
+PARTS = ("**Status**", "**Context.**", "**Decision.**", "**Consequences.**")
 
 
 def name(page: Path) -> str:
@@ -43,10 +44,11 @@ def test_decisions_are_numbered_without_a_gap_and_listed() -> None:
 @pytest.mark.parametrize("page", ADRS, ids=name)
 def test_a_decision_is_short_and_has_its_parts(page: Path) -> None:
     text = page.read_text()
+    missing = [part for part in PARTS if part not in text]
 
     assert len(text.split()) <= MOST_WORDS
     assert text.startswith(f"# {int(page.name[:4])}. ")
-    assert [part for part in ("**Status**", "**Context.**", "**Decision.**", "**Consequences.**") if part not in text] == []
+    assert missing == []
 
 
 def test_the_index_has_the_title_of_each_decision() -> None:

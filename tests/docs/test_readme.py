@@ -16,9 +16,7 @@ def variables() -> dict[str, str]:
 
 
 def test_every_variable_is_listed_and_no_other() -> None:
-    listed = [
-        cells[0].strip("`") for cells in table_rows(section(README, "Configuration")) if cells[0].startswith("`")
-    ]
+    listed = [cells[0].strip("`") for cells in table_rows(section(README, "Configuration")) if cells[0].startswith("`")]
 
     assert sorted(listed) == sorted(read_by_code())
 

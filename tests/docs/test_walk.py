@@ -1,4 +1,4 @@
-"""The walk is true: its functions exist (see test_pages), its counts are what the code sends, its stops are numbered."""
+"""The walk is true: its functions exist (see test_pages), and its counts are what the code sends."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ FOLDERS = ["cart", "checkout", "orders", "payments"]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_counts_are_what_the_code_sends(purchase: Callable[..., Purchase]) -> None:  # noqa: F811  the fixture
+def test_the_counts_are_what_the_code_sends(purchase: Callable[..., Purchase]) -> None:
     listed = {cells[0]: int(cells[1]) for cells in table_rows(section(WALK, "What it costs"))}
 
     assert listed == purchase(lines=3).shop()

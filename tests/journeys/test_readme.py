@@ -1,0 +1,26 @@
+"""What the README tells a newcomer to paste into a shell buys something."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from integrations.embedded.child import PROJECT_ROOT
+from tests.journeys.stack import Stack
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+
+BLOCK = re.compile(r"^## Buy something with curl$.*?^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's commands need curl, which is not installed here")
+def test_the_commands_of_the_readme_buy_something(stack: Stack) -> None:
+    block = BLOCK.search((PROJECT_ROOT / "README.md").read_text())
+    assert block
+    commands = block[1].replace("http://127.0.0.1:8000", stack.web_url)
+
+    done = subprocess.run(["sh", "-eu", "-c", commands], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert '"payment_status":"paid"' in done.stdout
