@@ -15,6 +15,8 @@ WEB_WORKERS = 2
 WEB_THREADS = 4
 # Requests one web worker takes in at a time, its threads included; what comes on top waits in the kernel's queue.
 WEB_BACKPRESSURE = 64
+# Callbacks wait for the gateway most of their time, and one of these may be busy with mails.
+TASKS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,7 @@ def _worker(chosen: Ports, state_dir: Path) -> Process:
     alone = ("--without-gossip", "--without-mingle")
     return Process(
         name="worker",
-        command=("celery", "-A", "settings.celery", "worker", "--concurrency", "2", "--loglevel", "INFO", *alone),
+        command=("celery", "-A", "settings.celery", "worker", "--concurrency", str(TASKS_AT_ONCE), "--loglevel", "INFO", *alone),
         environment={
             **_ready_file("worker", state_dir),
             **_metrics_folder("worker", state_dir),
