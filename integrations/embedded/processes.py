@@ -160,10 +160,10 @@ def _consumers(chosen: Ports, state_dir: Path) -> Process:
 
 def _worker(chosen: Ports, state_dir: Path) -> Process:
     # Gossip and mingling are for workers that know each other; there is one, and they cost seconds at the start.
-    alone = ("--without-gossip", "--without-mingle")
+    options = ("--concurrency", str(TASKS_AT_ONCE), "--loglevel", "INFO", "--without-gossip", "--without-mingle")
     return Process(
         name="worker",
-        command=("celery", "-A", "settings.celery", "worker", "--concurrency", str(TASKS_AT_ONCE), "--loglevel", "INFO", *alone),
+        command=("celery", "-A", "settings.celery", "worker", *options),
         environment={
             **_ready_file("worker", state_dir),
             **_metrics_folder("worker", state_dir),
