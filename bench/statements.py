@@ -57,9 +57,11 @@ def _logged(stack: Stack) -> Any:
         connection.execute("ALTER SYSTEM SET log_statement = 'all'")
         connection.execute("SELECT pg_reload_conf()")
         time.sleep(0.5)
-        yield
-        connection.execute("ALTER SYSTEM RESET ALL")
-        connection.execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            connection.execute("ALTER SYSTEM RESET ALL")
+            connection.execute("SELECT pg_reload_conf()")
 
 
 def _counted(lines: list[str]) -> Counter[str]:
