@@ -27,8 +27,8 @@ class CancelOrderRequest(StrictSerializer):
 
 
 def order_json(order: OrderView) -> dict[str, Any]:
-    """Return an order as the API writes it; one read with its timeline shows it."""
-    document = {
+    """Return an order as lists and answers to a change show it."""
+    return {
         "id": str(order.order_id),
         "number": order.number,
         "status": order.status,
@@ -43,16 +43,17 @@ def order_json(order: OrderView) -> dict[str, Any]:
         "created_at": rfc3339(order.created_at),
         "updated_at": rfc3339(order.updated_at),
     }
-    if order.timeline is not None:
-        document["timeline"] = [
-            {"at": rfc3339(entry.at), "type": entry.type, "detail": entry.detail} for entry in order.timeline
-        ]
-    return document
+
+
+def order_detail_json(order: OrderView) -> dict[str, Any]:
+    """Return an order with all that happened to it, as reading one shows it."""
+    timeline = [{"at": rfc3339(entry.at), "type": entry.type, "detail": entry.detail} for entry in order.timeline or ()]
+    return order_json(order) | {"timeline": timeline}
 
 
 def internal_order_json(order: OrderView) -> dict[str, Any]:
     """Return an order as the house's own systems read it."""
-    return order_json(order) | {
+    return order_detail_json(order) | {
         "user_id": str(order.user_id),
         "guest": order.guest,
         "needs_review": order.needs_review,

@@ -15,8 +15,10 @@ from orders.serializers import (
     InternalOrderSchema,
     OrderDetailSchema,
     OrderPageSchema,
+    OrderSchema,
     PlaceOrderRequest,
     internal_order_json,
+    order_detail_json,
     order_json,
 )
 from shop.kernel.clock import utc_now
@@ -44,7 +46,7 @@ class OrdersView(ShopView):
     @extend_schema(
         operation_id="place_order",
         request=PlaceOrderRequest,
-        responses={201: OrderDetailSchema, 200: OrderDetailSchema},
+        responses={201: OrderSchema, 200: OrderSchema},
     )
     @idempotent
     def post(self, request: Request) -> Response:
@@ -68,13 +70,13 @@ class OneOrderView(ShopView):
     def get(self, request: Request, order_id: str) -> Response:  # noqa: ARG002  DRF passes it
         """Return an order with its timeline; staff may read anybody's."""
         user_id = None if self.caller.staff else self.caller.id
-        return Response(order_json(queries.order(order_id=_order_id(order_id), user_id=user_id)))
+        return Response(order_detail_json(queries.order(order_id=_order_id(order_id), user_id=user_id)))
 
 
 class CancelOrderView(CheckedView):
     """Calling an order off."""
 
-    @extend_schema(operation_id="cancel_order", request=CancelOrderRequest, responses=OrderDetailSchema)
+    @extend_schema(operation_id="cancel_order", request=CancelOrderRequest, responses=OrderSchema)
     @idempotent
     def post(self, request: Request, order_id: str) -> Response:
         """Cancel an order that waits for its money; staff may cancel a paid one, whose money then goes back."""
