@@ -15,10 +15,11 @@ from payments.dto import GatewaySession, Outcome, PaymentView, SessionState, Set
 from payments.errors import GatewayDown, OrderNotFound, OrderNotPayable, ReturnUrlNotAllowed, UnknownGateway
 from payments.ports import GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, open_attempt, view_of
+from payments.services.clock import look
 from payments.services.moves import settled
 from payments.services.schedule import next_poll
 from payments.services.settling import adopt, answered, differences
-from payments.states import UNANSWERED, AttemptStatus, PayableState, Source
+from payments.states import OPEN, UNANSWERED, AttemptStatus, PayableState, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.events import UserAction
 from shop.kernel.ids import new_id
@@ -83,11 +84,19 @@ def start_attempt(*, caller: Caller, order_id: UUID, return_url: str, gateway: s
     forbid_unit_of_work("Starting a payment")
     wish = _wish(gateway=gateway or settings.DEFAULT_GATEWAY, return_url=return_url)
     attempt, created = _begin(caller=caller, order_id=order_id, wish=wish, now=now)
+    if attempt.status not in UNANSWERED and _has_ended(attempt, now):
+        attempt, created = _begin(caller=caller, order_id=order_id, wish=wish, now=now)
     if created:
         metrics.moves.labels(attempt.gateway, AttemptStatus.CREATED.value).inc()
     if attempt.status not in UNANSWERED:
         return Started(payment=view_of(row=attempt), created=False)
     return Started(payment=_with_session(attempt=attempt, now=now), created=created)
+
+
+def _has_ended(attempt: AttemptRow, now: datetime) -> bool:
+    """Ask about an attempt that is handed out again: a decline may be known there before its callback is here."""
+    seen = look(payment_id=attempt.id, now=now)
+    return seen is not None and AttemptStatus(seen.status) not in OPEN
 
 
 def _wish(*, gateway: str, return_url: str) -> _Wish:

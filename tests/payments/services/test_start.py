@@ -66,7 +66,33 @@ def test_starting_again_answers_with_the_open_one(
 
     assert not second.created
     assert second.payment == first.payment
-    assert gateway.calls == ["create_session"]
+    assert gateway.calls == ["create_session", "fetch_session"]
+
+
+def test_starting_again_before_the_callback_of_a_decline_begins_a_new_attempt(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    first = started(shopper, order, now)
+    gateway.become(gateway.only_session(), SessionState.FAILED)
+
+    second = started(shopper, order, now + timedelta(seconds=5))
+
+    assert second.created
+    assert second.payment.payment_id != first.payment.payment_id
+    assert second.payment.status == "pending"
+    assert told(order) == ["payment.failed"]
+
+
+def test_starting_again_before_the_callback_of_a_payment_asks_for_no_second_one(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    started(shopper, order, now)
+    gateway.pay(gateway.only_session())
+
+    with pytest.raises(OrderNotPayable):
+        started(shopper, order, now + timedelta(seconds=5))
+
+    assert told(order) == ["payment.success"]
 
 
 def test_a_redirect_is_told_as_what_the_shopper_did(shopper: Caller, order: OrderView, now: datetime) -> None:
