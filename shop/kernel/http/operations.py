@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from functools import wraps
 from ipaddress import ip_address
 
 import msgspec
@@ -20,15 +21,32 @@ from shop.kernel.processes import metrics_registry
 log = structlog.get_logger(__name__)
 
 Check = Callable[[], str | None]
+View = Callable[[HttpRequest], HttpResponse]
 
 _FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 
+def read_only(view: View) -> View:
+    """Answer GET and HEAD; any other method is a 405."""
+
+    @wraps(view)
+    def reading(request: HttpRequest) -> HttpResponse:
+        if request.method in {"GET", "HEAD"}:
+            return view(request)
+        return problems.problem(
+            405, code="method_not_allowed", detail="This is for reading.", headers={"Allow": "GET, HEAD"}
+        )
+
+    return reading
+
+
+@read_only
 def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's signature
     """Say that the process is alive; whether it can work is `readyz`'s question."""
     return _json(200, {"status": "alive"})
 
 
+@read_only
 def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's signature
     """Say whether everything a purchase needs can be reached; 503 names what cannot, and why."""
     checks: dict[str, Check] = {
@@ -50,6 +68,7 @@ def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's sign
     return _json(200, {"status": "ready", "checks": dict.fromkeys(reasons, "ok")})
 
 
+@read_only
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer Prometheus; sums over all worker processes when they share a folder.
 

@@ -128,3 +128,11 @@ def test_without_a_token_set_an_empty_one_opens_nothing(browser: Client, setting
     settings.METRICS_TOKEN = ""
 
     assert browser.get("/metrics", REMOTE_ADDR="8.8.8.8", headers={"Authorization": "Bearer "}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_what_is_for_reading_is_not_written_to(browser: Client, path: str) -> None:
+    response = browser.post(path)
+
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert response.headers["Allow"] == "GET, HEAD"
