@@ -28,6 +28,7 @@ from shop.kernel.events import UserAction
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.services import publish
 from shop.kernel.tasks import wake_for_all
+from shop.kernel.tracing import Trace, current_trace, tracing
 from shop.kernel.transactions import forbid_unit_of_work, joins_unit_of_work, unit_of_work
 
 log = structlog.get_logger(__name__)
@@ -41,8 +42,8 @@ _LONGEST_ERROR = 500
 _WRITE = """
 INSERT INTO notifications_mail
     (id, event_id, template, recipient, language, order_id, order_number, user_id, guest,
-     amount_minor, currency, failure_code, occurred_at, next_attempt_at, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+     amount_minor, currency, failure_code, correlation_id, occurred_at, next_attempt_at, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (event_id, template, recipient) DO NOTHING
 """
 
@@ -60,7 +61,7 @@ def write(*, notice: Notice, now: datetime) -> bool:
             [
                 mail_id, notice.event_id, notice.template, order.email, order.language, notice.order_id, order.number,
                 notice.user_id, notice.guest, notice.amount.amount, notice.amount.currency, notice.failure_code,
-                notice.occurred_at, now, now,
+                current_trace().correlation_id, notice.occurred_at, now, now,
             ],
         )  # fmt: skip
         if cursor.rowcount == 0:
@@ -80,6 +81,12 @@ def deliver(*, mail_id: UUID, connection: BaseEmailBackend, now: datetime) -> De
     mail = Mail.objects.filter(pk=mail_id, state=State.PENDING, next_attempt_at__lte=now).first()
     if mail is None:
         return Delivery.NOT_DUE
+    # As part of the action that caused the mail, whoever woke us.
+    with tracing(Trace(mail.correlation_id or current_trace().correlation_id, causation_id=str(mail.event_id))):
+        return _send(mail, connection, now=now)
+
+
+def _send(mail: Mail, connection: BaseEmailBackend, *, now: datetime) -> Delivery:
     try:
         message = _message(mail, connection, now=now)
     except Exception as error:

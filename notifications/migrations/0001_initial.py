@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ('amount_minor', models.BigIntegerField()),
                 ('currency', models.TextField()),
                 ('failure_code', models.TextField(db_default='', default='')),
+                ('correlation_id', models.TextField(db_default='', default='')),
                 ('occurred_at', models.DateTimeField()),
                 ('state', models.TextField(choices=[('pending', 'pending'), ('sending', 'sending'), ('sent', 'sent'), ('unconfirmed', 'unconfirmed'), ('dead', 'dead')], db_default='pending', default='pending')),
                 ('attempts', models.IntegerField(db_default=0, default=0)),

@@ -20,6 +20,7 @@ from shop.kernel.auth.dto import Caller
 from shop.kernel.errors import IllegalTransition
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import LoggedEvent
+from shop.kernel.tracing import Trace, tracing
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
 from tests.notifications.factories import MailServer, notice, recipient_refused, written
 from tests.orders.factories import given_away, order_in
@@ -43,6 +44,28 @@ def deliver(mail: Mail, server: MailServer, now: datetime) -> Delivery:
     delivery = services.deliver(mail_id=mail.pk, connection=server, now=now)
     mail.refresh_from_db()
     return delivery
+
+
+def test_a_mail_goes_on_with_the_trace_of_what_caused_it(order: OrderView, now: datetime, server: MailServer) -> None:
+    with tracing(Trace("first-request")):
+        first = written(order, now=now)
+    with tracing(Trace("second-request")):
+        second = written(order, now=now)
+
+    # One run of the sender, which was woken for both.
+    with tracing(Trace("the-sender")):
+        deliver(first, server, now)
+        deliver(second, server, now)
+
+    headers = {
+        event.payload["properties"]["mail_id"]: event.headers
+        for event in LoggedEvent.objects.filter(topic="analytics.events", key=first.user_id)
+        if event.payload["name"] == "Notification Sent"
+    }
+    assert headers == {
+        str(first.pk): {"correlationid": "first-request", "causationid": str(first.event_id)},
+        str(second.pk): {"correlationid": "second-request", "causationid": str(second.event_id)},
+    }
 
 
 def test_a_mail_is_sent_and_told(order: OrderView, now: datetime, server: MailServer) -> None:
