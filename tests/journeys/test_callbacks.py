@@ -119,18 +119,6 @@ def test_fifty_callbacks_at_once_make_one_payment(stack: Stack, shopper: Shopper
     assert len(stack.events(key=order["id"], topics=["payment.success"])) == 1
 
 
-def test_a_lie_about_the_amount_is_held_for_a_person(stack: Stack, shopper: Shopper) -> None:
-    order = shopper.buy()
-
-    with stack.faults(wrong_amount=True):
-        payment = shopper.pay_order(order)
-        eventually("the quarantine", lambda: ("session.paid", "quarantined") in callbacks(stack, payment))
-
-    assert shopper.see_order(order)["status"] == "pending_payment"
-    assert shopper.stored_status(payment) == "pending"
-    assert stack.rows(SUCCESSES, payment["id"]) == []
-
-
 def test_a_gateway_that_fails_makes_one_session_in_the_end(stack: Stack, shopper: Shopper) -> None:
     order = shopper.buy()
     body = {"order_id": order["id"], "return_url": f"{shopper.base_url}/docs"}
