@@ -6,7 +6,7 @@ from typing import Any
 
 import environ
 
-from settings import logs, wiring
+from settings import backoffice, logs, wiring
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -72,7 +72,8 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "shop" / "kernel" / "templates"],
+        # Before the applications' own: the admin's first page is ours, the rest of it is unfold's.
+        "DIRS": [BASE_DIR / "shop" / "kernel" / "templates", BASE_DIR / "integrations" / "monitoring" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -274,6 +275,8 @@ else:
 FRONTEND_ORDER_URL = env.str("FRONTEND_ORDER_URL", default=f"{PUBLIC_URL}/orders/{{order_id}}")
 # The zone mails tell the time in, such as Europe/Berlin.
 SHOP_TIME_ZONE = env.str("SHOP_TIME_ZONE", default="UTC")
+
+UNFOLD = backoffice.look(shop_name=SHOP_NAME)
 
 # --- files and logs ---------------------------------------------------------------------------------------
 

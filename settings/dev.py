@@ -32,6 +32,8 @@ CORS_ALLOWED_ORIGINS = CORS_ALLOWED_ORIGINS or [
     "http://localhost:5173",
 ]
 
+UNFOLD |= {"ENVIRONMENT": "settings.backoffice.development_label"}
+
 # Static files are served from where they lie; production collects them.
 STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
