@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import select
 import socket
 
 import pytest
@@ -41,6 +42,23 @@ def test_a_body_beyond_the_limit_is_refused_however_it_is_sent(stack: Stack) -> 
 
     assert declared == in_chunks == (413, "body_too_large")
     assert without == (400, "invalid_callback")
+
+
+def test_a_refusal_before_the_body_has_come_leaves_the_connection_usable(stack: Stack) -> None:
+    with socket.create_connection(("127.0.0.1", stack.web_port), timeout=20) as wire:
+        wire.sendall(b"POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n")
+        # An answer over the missing body would come now, and the server would hang up after it.
+        select.select([wire], [], [], 0.5)
+        wire.sendall(b"{}")
+        statuses = []
+        for request in (b"", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):
+            wire.sendall(request)
+            answer = http.client.HTTPResponse(wire)
+            answer.begin()
+            answer.read()
+            statuses.append(answer.status)
+
+    assert statuses == [401, 200]
 
 
 @pytest.mark.parametrize("path", [b"/%", b"/%00", b"/%ff%fe", b"//evil/..", b"/orders/%0d%0aX:1", b"/cart/me?x=%ff"])

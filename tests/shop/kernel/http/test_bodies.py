@@ -1,4 +1,4 @@
-"""A body that comes in chunks, without a length, is the same body."""
+"""A body is taken in before anybody answers; one that comes in chunks, without a length, is the same body."""
 
 from io import BytesIO
 from typing import Any
@@ -6,7 +6,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
-from shop.kernel.http.chunked import measured
+from shop.kernel.http.bodies import taken_in
 
 LIMIT = 10
 
@@ -19,7 +19,7 @@ def served(environ: dict[str, Any]) -> WSGIEnvironment:
         seen.append(given)
         return [b"answer"]
 
-    answer = measured(application, longest=LIMIT)(environ, lambda *_: lambda _: None)
+    answer = taken_in(application, longest=LIMIT)(environ, lambda *_: lambda _: None)
 
     assert list(answer) == [b"answer"]
     return seen[0]
@@ -47,9 +47,24 @@ def test_too_many_chunks_are_read_so_far_that_they_are_seen_to_be_too_many() -> 
     assert seen["CONTENT_LENGTH"] == str(LIMIT + 1)
 
 
-def test_a_body_with_a_length_is_left_unread() -> None:
+def test_a_body_with_a_length_is_taken_in_and_keeps_it() -> None:
     body = BytesIO(b"{}")
 
     seen = served({"CONTENT_LENGTH": "2", "wsgi.input": body})
 
-    assert (seen["CONTENT_LENGTH"], seen["wsgi.input"], body.tell()) == ("2", body, 0)
+    assert (body.tell(), seen["CONTENT_LENGTH"], seen["wsgi.input"].read()) == (2, "2", b"{}")
+
+
+def test_a_body_that_is_too_long_keeps_the_length_it_was_announced_with() -> None:
+    seen = served({"CONTENT_LENGTH": "1000", "wsgi.input": BytesIO(b"x" * 1_000)})
+
+    assert (seen["CONTENT_LENGTH"], len(seen["wsgi.input"].read())) == ("1000", LIMIT + 1)
+
+
+@pytest.mark.parametrize("announced", [{}, {"CONTENT_LENGTH": ""}, {"CONTENT_LENGTH": "0"}])
+def test_nothing_is_waited_for_when_nothing_is_announced(announced: dict[str, str]) -> None:
+    body = BytesIO(b"not for us")
+
+    served({**announced, "wsgi.input": body})
+
+    assert body.tell() == 0
