@@ -14,6 +14,7 @@ from pathlib import Path
 
 from integrations.embedded.errors import EmbeddedError
 from integrations.embedded.leash import command_line
+from integrations.embedded.prepared import API_KEY, is_prepared, note_prepared
 from integrations.embedded.processes import Ports, chosen_ports, preparations, process_table, require_free
 from integrations.embedded.services import Services, embedded_services
 from integrations.embedded.signals import StopSignals
@@ -50,10 +51,11 @@ def run(*, state_dir: Path, is_quiet: bool) -> int:
     chosen = chosen_ports(environment=os.environ)
     with locked_state(state_dir=state_dir, url=f"http://127.0.0.1:{chosen.web}") as folder:
         require_free(chosen=chosen)
+        services = Services(state_dir=folder)
         supervisor = Supervisor(
             state_dir=folder,
             chosen=chosen,
-            services=Services(state_dir=folder),
+            services=services,
             terminal=terminal,
             signals=signals,
             is_quiet=is_quiet,
@@ -61,7 +63,9 @@ def run(*, state_dir: Path, is_quiet: bool) -> int:
         with signals.installed():
             try:
                 supervisor.start_services()
-                supervisor.prepare(commands=preparations())
+                if services.database_is_fresh or not is_prepared(state_dir=folder):
+                    supervisor.prepare(commands=preparations())
+                    note_prepared(state_dir=folder)
                 supervisor.start(table=process_table(chosen=chosen, state_dir=folder))
                 terminal.say(_welcome(chosen=chosen, folder=folder, seconds=time.monotonic() - began_at))
                 supervisor.watch()
@@ -120,7 +124,7 @@ def _require_linux() -> None:
 
 def _welcome(*, chosen: Ports, folder: Path, seconds: float) -> str:
     web, gateway = f"http://127.0.0.1:{chosen.web}", f"http://127.0.0.1:{chosen.gateway}"
-    key_file = folder / "internal-api-key"
+    key_file = folder / API_KEY
     key = key_file.read_text(encoding="ascii").strip() if key_file.exists() else f"none yet in {key_file}"
     metrics = ", ".join(
         f"{name} :{port}"

@@ -53,6 +53,8 @@ class PostgresServer:
         self._durable = durable
         self._account = places.server_account()
         self._sockets = Path()
+        # Whether this start made the data folder; known once launched.
+        self.is_fresh = True
         self.child: Child | None = None
 
     @property
@@ -70,7 +72,8 @@ class PostgresServer:
         home = places.server_home(state_dir=self._state_dir, account=self._account)
         programs = places.readable_installation(installation=_installation(), home=home, account=self._account) / "bin"
         data = home / "data"
-        if not data.exists():
+        self.is_fresh = not data.exists()
+        if self.is_fresh:
             self._initialise(programs=programs, data=data)
         _clear_leftovers(data=data)
         self._sockets = places.socket_folder(preferred=home / "socket", account=self._account)

@@ -55,6 +55,11 @@ class Services:
         return tuple(service for service in (self._redis, self._kafka, self._postgres) if service is not None)
 
     @property
+    def database_is_fresh(self) -> bool:
+        """Whether this start made the database, or nobody here knows: it was given by address."""
+        return self._postgres is None or self._postgres.is_fresh
+
+    @property
     def addresses(self) -> Addresses:
         """Where all three are; known once they are ready."""
         return Addresses(
