@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test chaos check lint types imports migrations-check openapi-check format bench lock clean python
+.PHONY: help run demo test coverage chaos check lint types imports migrations-check openapi-check format bench lock clean python
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(RUNTIME) ## play two purchases over HTTP, step by step, against the runn
 
 test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their own (ARGS="-k cart")
 	@$(PY) -m pytest -n 2 --dist loadgroup --quiet $(ARGS)
+
+coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of them takes
+	@$(PY) -m pytest -n 2 --dist loadgroup --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
 
 chaos: $(DEVELOPMENT) ## kill -9 of every process in the middle of 50 purchases; takes two minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)

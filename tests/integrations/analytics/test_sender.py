@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -156,6 +157,21 @@ def test_a_publisher_that_fails_is_replaced_and_one_that_refuses_is_kept(
         wait_until(lambda: heard(user_id))
 
     assert len(made) == publishers
+
+
+def test_a_sender_is_started_and_says_goodbye_when_the_process_ends(
+    buffer: ViewBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_the_end: list[Callable[[], None]] = []
+    monkeypatch.setattr(sender, "atexit", SimpleNamespace(register=at_the_end.append))
+    user_id = new_id()
+
+    sender.start(buffer)
+    look(buffer, user_id)
+    [goodbye] = at_the_end
+    goodbye()
+
+    assert len(heard(user_id)) == 1
 
 
 def test_without_a_broker_no_sender_starts(buffer: ViewBuffer, settings: Settings) -> None:

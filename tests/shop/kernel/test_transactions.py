@@ -121,6 +121,49 @@ def test_a_savepoint_takes_back_its_own_work_and_words_alone() -> None:
     assert [event.payload["name"] for event in LoggedEvent.objects.all()] == ["Cart Viewed"]
 
 
+def test_what_is_gathered_is_done_once_at_the_end_and_without_what_was_taken_back() -> None:
+    finished: list[list[str]] = []
+
+    def finish(names: list[str]) -> None:
+        finished.append(list(names))
+        for name in names:
+            write(name)
+
+    def gather_and_refuse(unit: UnitOfWork) -> None:
+        with unit.savepoint():
+            unit.gather(finish, "inside")
+            unit.gather(never, "inside")
+            raise Refused
+
+    def never(names: list[str]) -> None:
+        raise AssertionError(names)
+
+    with open_unit_of_work() as unit:
+        unit.gather(finish, "before")
+        with pytest.raises(Refused):
+            gather_and_refuse(unit)
+        unit.gather(finish, "after")
+        assert finished == []
+
+    assert finished == [["before", "after"]]
+    assert written() == {"before", "after"}
+
+
+def test_what_fails_at_the_end_fails_the_whole() -> None:
+    def refuse(_: list[str]) -> None:
+        raise Refused
+
+    @unit_of_work
+    def gathering() -> None:
+        joining(name="tea")
+        current_unit_of_work().gather(refuse, "x")
+
+    with pytest.raises(Refused):
+        gathering()
+
+    assert written() == set()
+
+
 def test_without_an_outbox_nothing_is_told_and_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "_write_outgoing", None)
 

@@ -1,5 +1,6 @@
 """Every kind of error is problem details with its status, and tells nothing of the inside."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client
 from pytest_django import Settings
+from rest_framework.exceptions import ValidationError
 
 from integrations.embedded.ports import any_free
 from shop.kernel.http.problems import exception_handler, for_exception
@@ -193,6 +195,14 @@ def test_a_database_that_is_away_is_503_and_back_again_is_not(browser: Client) -
     assert (response.status_code, problem_of(response)["code"]) == (503, "database_unavailable")
     assert response.headers["Retry-After"] == "2"
     assert browser.get("/t/asking").status_code == 200
+
+
+def test_errors_by_place_are_named_by_place() -> None:
+    response = for_exception(ValidationError([{"sku": ["Unknown."]}, {}, {"sku": ["Unknown."]}], code="unknown"))
+
+    assert response
+    errors = json.loads(response.content)["errors"]
+    assert [(error["pointer"], error["code"]) for error in errors] == [("/0/sku", "unknown"), ("/2/sku", "unknown")]
 
 
 def test_what_is_not_anticipated_is_left_to_others() -> None:
