@@ -23,10 +23,10 @@ demo: $(RUNTIME) ## play two purchases over HTTP, step by step, against the runn
 	@$(PY) -m integrations.demo $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their own (ARGS="-k cart")
-	@$(PY) -m pytest -n 2 --dist loadgroup --quiet $(ARGS)
+	@$(PY) -m pytest -n 2 --quiet $(ARGS)
 
 coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of them takes
-	@$(PY) -m pytest -n 2 --dist loadgroup --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
+	@$(PY) -m pytest -n 2 --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
 
 chaos: $(DEVELOPMENT) ## kill -9 of every process in the middle of 50 purchases; takes two minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)

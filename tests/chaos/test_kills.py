@@ -12,7 +12,7 @@ from tests.chaos.processes import child_of, kill, pid_of
 from tests.journeys.stack import Stack
 from tests.journeys.waiting import eventually
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("chaos")]
+pytestmark = pytest.mark.chaos
 
 SKU = "PAN-CRISPBREAD"
 SHOPPERS = 50

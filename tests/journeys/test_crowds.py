@@ -9,7 +9,7 @@ from integrations.demo.purchase import GOOD_CARD
 from tests.journeys.shopper import CONFIRMATION, RECEIPT, Shopper
 from tests.journeys.stack import Stack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 SCARCE = "STA-PEN-WALNUT"
 

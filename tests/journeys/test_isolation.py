@@ -5,7 +5,7 @@ import pytest
 from tests.journeys.shopper import Shopper
 from tests.journeys.stack import Stack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 
 def test_a_guest_sees_and_changes_nothing_of_another(stack: Stack, shopper: Shopper) -> None:

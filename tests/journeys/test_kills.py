@@ -9,7 +9,7 @@ from tests.chaos.processes import child_of, kill, pid_of
 from tests.journeys.stack import Stack
 from tests.journeys.waiting import eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 
 def test_purchases_survive_kill_9(stack: Stack) -> None:

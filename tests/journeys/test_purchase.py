@@ -11,7 +11,7 @@ from tests.journeys.shopper import CONFIRMATION, FAILED, NO_FUNDS_CARD, RECEIPT,
 from tests.journeys.stack import Shown, Stack
 from tests.journeys.waiting import eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 STOCK = "SELECT on_hand, held FROM inventory_stock WHERE sku = %s"
 TOPICS = ["order.created", "payment.failed", "payment.success", "order.paid", "order.cancelled"]

@@ -9,7 +9,7 @@ import pytest
 from integrations.embedded.child import PROJECT_ROOT
 from tests.journeys.stack import Stack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 BLOCK = re.compile(r"^## Buy something with curl$.*?^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

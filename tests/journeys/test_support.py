@@ -11,7 +11,7 @@ import pytest
 from tests.journeys.shopper import CONFIRMATION, RECEIPT, Shopper
 from tests.journeys.stack import Shown, Stack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 Bought = tuple[Shopper, Shown, Shown]
 

@@ -7,7 +7,7 @@ from tests.journeys.conftest import PAYMENT_WINDOW_SECONDS
 from tests.journeys.shopper import CONFIRMATION, EXPIRED, RECEIPT, Shopper
 from tests.journeys.stack import Shown, Stack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 
 def test_the_session_is_closed_the_order_expires_and_the_stock_comes_back(

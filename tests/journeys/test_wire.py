@@ -9,7 +9,7 @@ import pytest
 
 from tests.journeys.stack import Stack
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 CALLBACK = b"POST /payment-callback HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 

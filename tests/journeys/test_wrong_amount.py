@@ -7,7 +7,7 @@ from tests.journeys.stack import Stack
 from tests.journeys.test_callbacks import SUCCESSES, callbacks
 from tests.journeys.waiting import eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 
 def test_a_lie_about_the_amount_is_held_for_a_person(stack: Stack, shopper: Shopper) -> None:

@@ -24,6 +24,8 @@ from shop.kernel.processes import announce_ready, metrics_registry, serve_metric
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60.0
+# Granian waits for its workers one after the other.
+STOP_SECONDS = 60
 
 
 def got(port: int, path: str) -> tuple[int, str]:
@@ -71,7 +73,7 @@ def counting(folder: Path | None, times: int, *, port: int = 0) -> Iterator["sub
             yield process
         finally:
             process.kill()
-            process.wait(20)
+            process.wait(STOP_SECONDS)
 
 
 def test_processes_that_share_a_folder_are_summed_whoever_is_asked_and_whoever_died(tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_processes_that_share_a_folder_are_summed_whoever_is_asked_and_whoever_d
         for port in (one, other):
             assert scraped(port, "shop_views_recorded_total", name="Lamp Looked At") == 7
         first.send_signal(signal.SIGKILL)
-        first.wait(20)
+        first.wait(STOP_SECONDS)
         assert scraped(other, "shop_views_recorded_total", name="Lamp Looked At") == 7
         stack.enter_context(counting(tmp_path, 5))
         assert scraped(other, "shop_views_recorded_total", name="Lamp Looked At") == 12
@@ -119,7 +121,7 @@ def test_web_workers_are_summed_whichever_answers(tmp_path: Path) -> None:
         ]
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(STOP_SECONDS)
 
     assert counted == [asked] * 6
 
