@@ -53,6 +53,7 @@ def test_the_document_is_served_to_anybody(browser: Client) -> None:
     assert yaml.safe_load(response.content)["openapi"].startswith("3.1")
 
 
+@pytest.mark.django_db  # closing an answer looks after connections
 def test_the_page_and_all_it_loads_come_from_here(browser: Client) -> None:
     page = browser.get("/docs")
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())

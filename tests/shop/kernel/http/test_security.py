@@ -48,6 +48,7 @@ def test_eval_is_for_the_admin_only() -> None:
     assert "unsafe-eval" not in policy_for("/docs") + policy_for("/static/x.svg") + policy_for("/cart/me")
 
 
+@pytest.mark.django_db  # closing an answer looks after connections
 def test_a_picture_opened_on_its_own_runs_nothing(browser: Client) -> None:
     response = browser.get("/static/catalog/products/speckled-mug.svg")
     response.close()
