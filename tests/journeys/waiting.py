@@ -6,7 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 30.0
+# Longer than the lease of a mail run whose worker was killed: the next one waits for it to run out.
+PATIENCE_SECONDS = 90.0
 
 
 def eventually(what: str, look: Callable[[], T | None], *, seconds: float = PATIENCE_SECONDS) -> T:

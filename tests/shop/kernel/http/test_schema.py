@@ -14,6 +14,9 @@ from pytest_django import Settings
 
 from shop.kernel.http.schema import add_problem_responses
 
+# A connection that an earlier test left open is looked after at the begin of each request.
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture(autouse=True)
 def _our_own_paths(settings: Settings) -> None:

@@ -5,6 +5,9 @@ from django.test import Client
 
 from shop.kernel.http.security import policy_for
 
+# A connection that an earlier test left open is looked after at the begin of each request.
+pytestmark = pytest.mark.django_db
+
 STRICTEST = "default-src 'none'; frame-ancestors 'none'"
 
 

@@ -43,6 +43,9 @@ def test_many_wake_ups_become_few_notices(notices: Notices) -> None:
             requests.submit(herald.wake)
     assert notices.wait(10)
 
+    # The notice may be here before its sender has counted it.
+    while not herald.sent and time.monotonic() < began + 10:
+        time.sleep(0.001)
     assert 1 <= herald.sent <= 2 + (time.monotonic() - began) / 0.010
 
 
