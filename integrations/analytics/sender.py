@@ -24,7 +24,7 @@ _BATCH = 500
 GATHER_SECONDS = 0.1
 # A broker that is away for long costs views, not memory: what it does not take within this time is dropped and counted.
 PATIENCE_SECONDS = 5.0
-_GOODBYE_SECONDS = 1.0
+GOODBYE_SECONDS = 1.0
 
 
 class ViewSender(Thread):
@@ -39,7 +39,7 @@ class ViewSender(Thread):
         """Send what is in the buffer and end, waiting a second for it at most."""
         self._stopping.set()
         self._buffer.filled.set()
-        self.join(_GOODBYE_SECONDS)
+        self.join(GOODBYE_SECONDS)
 
     def run(self) -> None:
         """Send until asked to stop. A publisher that fails is replaced, as the relay does with its own."""
