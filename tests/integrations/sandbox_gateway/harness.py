@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,9 @@ class Gateway:
             sent["idempotency-key"] = key
         content = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
         answer = self.http.request(method, self.url + path, body=content, headers=sent, timeout=timeout)
+        if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            # A server ends the connection whose body it would not read, a moment after its answer.
+            self.http.clear()
         return Answer(answer.status, answer.data, answer.headers)
 
     def page(self, session_id: str, *, language: str = "en") -> Answer:
