@@ -20,6 +20,15 @@ class SessionState(StrEnum):
     CLOSED = "closed"
 
 
+class RefundState(StrEnum):
+    """What a gateway says about a refund, in words every gateway shares."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    REJECTED = "rejected"
+    REVERSED = "reversed"
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
     """What we ask a gateway to collect. `idempotency_key` derives from a row committed before the call."""
@@ -33,7 +42,10 @@ class SessionRequest:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySession:
-    """The gateway's own word about one session."""
+    """The gateway's own word about one session.
+
+    `payment_id` is the gateway's name for the money where that is not the session's; `fee` what it keeps of it.
+    """
 
     session_id: str
     state: SessionState
@@ -43,16 +55,49 @@ class GatewaySession:
     captured: Money
     live: bool
     failure_code: str = ""
+    payment_id: str = ""
+    fee: Money | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRequest:
+    """What we ask a gateway to give back. `reference` is ours; the gateway keeps it beside the refund."""
+
+    idempotency_key: str
+    reference: str
+    session_id: str
+    payment_id: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRefund:
+    """The gateway's own word about one refund. `reference` is empty for one that was not made by us."""
+
+    refund_id: str
+    session_id: str
+    payment_id: str
+    reference: str
+    state: RefundState
+    amount: Money
+    live: bool
+    failure_code: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackMessage:
-    """One verified message of a gateway: which event, about which session. Only a hint: the session is fetched."""
+    """One verified message of a gateway: which event, about which session. Only a hint: the session is fetched.
+
+    `session_id` may be the gateway's name for the money (`GatewaySession.payment_id`) where a message knows no other.
+    """
 
     event_id: str
     type: str
     session_id: str
     occurred_at: datetime | None = None
+    concerns_refunds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +115,21 @@ class PaymentView:
     expires_at: datetime
     failure_code: str
     failure_detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    """One refund as others may see it."""
+
+    refund_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    amount: Money
+    status: str
+    cause: str
+    reason: str
+    failure_code: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from shop.kernel.errors import Conflict, Invalid, NotFound, Unavailable
+from shop.kernel.money import Money
 
 
 class PaymentNotFound(NotFound):
@@ -76,6 +77,26 @@ class GatewayDown(Unavailable):
     def __init__(self, *, payment_id: UUID | None = None, retry_after_seconds: int = 5) -> None:
         data = {} if payment_id is None else {"payment_id": str(payment_id)}
         super().__init__("The payment provider does not answer.", retry_after_seconds=retry_after_seconds, **data)
+
+
+class RefundNotFound(NotFound):
+    """There is no such refund."""
+
+    def __init__(self, *, refund_id: UUID | str) -> None:
+        super().__init__("There is no such refund.", refund_id=str(refund_id))
+
+
+class RefundExceedsCaptured(Conflict):
+    """More would go back than came and is not on its way back already. A payment that took nothing has nothing."""
+
+    code = "refund_exceeds_captured"
+
+    def __init__(self, *, payment_id: UUID, refundable: Money) -> None:
+        super().__init__(
+            "This is more than can be given back.",
+            payment_id=str(payment_id),
+            refundable={"amount": refundable.amount, "currency": refundable.currency},
+        )
 
 
 class CallbackNotRetryable(Conflict):

@@ -29,3 +29,44 @@ class PaymentFailed(Event, topic="payment.failed", aggregate="payment", key="ord
     amount: Money
     reason: str
     code: str
+
+
+class RefundSucceeded(Event, topic="refund.succeeded", aggregate="payment", key="order_id"):
+    """The gateway has given the money back. `cause`: who or what wanted that, see `payments.states.RefundCause`."""
+
+    refund_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    user_id: UUID
+    guest: bool
+    gateway: str
+    amount: Money
+    cause: str
+
+
+class RefundRejected(Event, topic="refund.rejected", aggregate="payment", key="order_id"):
+    """The gateway has refused to give the money back; it is still the shop's. `code` as the gateway put it."""
+
+    refund_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    user_id: UUID
+    guest: bool
+    gateway: str
+    amount: Money
+    cause: str
+    code: str
+
+
+class RefundReversed(Event, topic="refund.reversed", aggregate="payment", key="order_id"):
+    """Money that had been given back came back to the shop: the customer does not have it."""
+
+    refund_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    user_id: UUID
+    guest: bool
+    gateway: str
+    amount: Money
+    cause: str
+    code: str

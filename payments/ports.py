@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from payments.dto import CallbackMessage, GatewaySession, SessionRequest
+from payments.dto import CallbackMessage, GatewayRefund, GatewaySession, RefundRequest, SessionRequest
 
 
 class GatewayUnavailable(Exception):
@@ -38,7 +38,19 @@ class Gateway(Protocol):
         """Make the session unpayable and return its state; a paid one is returned as it is, not closed."""
 
     def list_sessions(self, *, created_after: datetime) -> Iterator[GatewaySession]:
-        """Yield sessions, oldest first."""
+        """Yield sessions in the order in which they were made, or the other way round; all of them."""
+
+    def create_refund(self, request: RefundRequest) -> GatewayRefund:
+        """Give money back; the same idempotency key gives the same refund."""
+
+    def fetch_refund(self, *, refund_id: str, session_id: str) -> GatewayRefund:
+        """Return the gateway's present word on a refund of this session."""
+
+    def list_refunds(self, *, session_id: str, payment_id: str) -> Iterator[GatewayRefund]:
+        """Yield every refund of one session's money, those made in the gateway's dashboard included."""
+
+    def list_refunds_since(self, *, created_after: datetime) -> Iterator[GatewayRefund]:
+        """Yield every refund made since then."""
 
     def parse_callback(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> list[CallbackMessage]:
         """Verify the raw body and return its messages; CallbackInvalid for anything that is not the gateway's."""

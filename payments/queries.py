@@ -38,9 +38,13 @@ class AttemptRow:
     gateway: str
     reference: str
     session_id: str
+    gateway_payment_id: str
     status: AttemptStatus
     amount: int
     currency: str
+    captured: int
+    refund_held: int
+    refunded: int
     return_url: str
     redirect_url: str
     failure_code: str
@@ -180,7 +184,7 @@ def view_of(*, row: AttemptRow) -> PaymentView:
         gateway=row.gateway,
         status=row.status.value,
         amount=row.money,
-        refunded=Money.zero(row.currency),
+        refunded=Money(row.refunded, row.currency),
         redirect_url=row.redirect_url,
         expires_at=row.expires_at,
         failure_code=code,

@@ -24,6 +24,7 @@ _WRITE = """
 WITH attempt AS (
     UPDATE payments_attempt SET
         status = %(status)s::text, session_id = %(session_id)s::text, redirect_url = %(redirect_url)s::text,
+        gateway_payment_id = %(gateway_payment_id)s::text,
         captured = CASE WHEN %(status)s::text = 'succeeded' THEN amount ELSE 0 END,
         failure_code = %(failure_code)s::text, review_reason = %(review_reason)s::text,
         polls = %(polls)s::int, next_poll_at = %(next_poll_at)s::timestamptz, moved_at = %(moved_at)s::timestamptz
@@ -65,6 +66,7 @@ def move(
         attempt,
         status=last,
         session_id=attempt.session_id or (word.session_id if word else ""),
+        gateway_payment_id=attempt.gateway_payment_id or (word.payment_id if word else ""),
         redirect_url=attempt.redirect_url or (word.redirect_url if word else ""),
         failure_code=_failure_code(last, word, reason),
         review_reason="",
@@ -120,6 +122,7 @@ def _write(attempt: AttemptRow, steps: list[tuple[AttemptStatus, AttemptStatus]]
                 "id": attempt.id,
                 "status": attempt.status.value,
                 "session_id": attempt.session_id,
+                "gateway_payment_id": attempt.gateway_payment_id,
                 "redirect_url": attempt.redirect_url,
                 "failure_code": attempt.failure_code,
                 "review_reason": attempt.review_reason,

@@ -151,9 +151,13 @@ def _fresh(order: PayableOrder, wish: _Wish, now: datetime) -> AttemptRow:
         # The order's number for people, and a tail that tells one attempt of the order from another.
         reference=f"{order.number}-{wish.attempt_id.hex[-8:]}",
         session_id="",
+        gateway_payment_id="",
         status=AttemptStatus.CREATED,
         amount=order.total.amount,
         currency=order.total.currency,
+        captured=0,
+        refund_held=0,
+        refunded=0,
         return_url=wish.return_url,
         redirect_url="",
         failure_code="",

@@ -1,9 +1,9 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
-from payments.states import OPEN, AttemptStatus, CallbackState, PayableState, Source
+from payments.states import OPEN, AttemptStatus, PayableState, Source
 from shop.kernel.ids import new_id
 
 
@@ -56,10 +56,15 @@ class Attempt(models.Model):
     gateway = models.TextField()
     reference = models.TextField(unique=True)
     session_id = models.TextField(default="", db_default="", blank=True)
+    # The gateway's name for the money, where that is not the session's: its refunds speak of it.
+    gateway_payment_id = models.TextField(default="", db_default="", blank=True)
     status = models.TextField(choices=[(status.value, status.value) for status in AttemptStatus])
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     captured = models.BigIntegerField(default=0, db_default=0)
+    # Of the captured money: what refunds hold (asked for, under way, done), and what has gone back.
+    refund_held = models.BigIntegerField(default=0, db_default=0)
+    refunded = models.BigIntegerField(default=0, db_default=0)
     return_url = models.TextField()
     redirect_url = models.TextField(default="", db_default="", blank=True)
     failure_code = models.TextField(default="", db_default="", blank=True)
@@ -91,8 +96,12 @@ class Attempt(models.Model):
             ),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payments_attempt_amount_positive"),
             models.CheckConstraint(
-                condition=Q(status="succeeded", captured=models.F("amount")) | (~Q(status="succeeded") & Q(captured=0)),
+                condition=Q(status="succeeded", captured=F("amount")) | (~Q(status="succeeded") & Q(captured=0)),
                 name="payments_attempt_captured_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0, refunded__lte=F("refund_held"), refund_held__lte=F("captured")),
+                name="payments_attempt_refunds_within_captured",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=["created", "unknown", "failed"]) | ~Q(session_id=""),
@@ -103,6 +112,11 @@ class Attempt(models.Model):
             models.Index(fields=["payable", "id"], name="payments_attempt_order"),
             models.Index(fields=["next_poll_at"], condition=Q(next_poll_at__isnull=False), name="payments_attempt_due"),
             models.Index(fields=["id"], condition=~Q(review_reason=""), name="payments_attempt_review"),
+            models.Index(
+                fields=["gateway", "gateway_payment_id"],
+                condition=~Q(gateway_payment_id=""),
+                name="payments_attempt_gateway_money",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -132,54 +146,3 @@ class Move(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_status or '-'} -> {self.to_status}"
-
-
-class Callback(models.Model):
-    """The inbox: a gateway's message as it came, verified.
-
-    The gateway repeats callbacks for thirty days; the unique row is the gate. Only the headers that were verified
-    are kept.
-    """
-
-    id = models.UUIDField(primary_key=True, default=new_id)
-    gateway = models.TextField()
-    event_id = models.TextField()
-    type = models.TextField()
-    session_id = models.TextField(blank=True)
-    body = models.BinaryField()
-    headers = models.JSONField()
-    state = models.TextField(
-        choices=[(state.value, state.value) for state in CallbackState],
-        default=CallbackState.RECEIVED.value,
-        db_default=CallbackState.RECEIVED.value,
-    )
-    attempts = models.IntegerField(default=0, db_default=0)
-    next_attempt_at = models.DateTimeField(null=True, blank=True)
-    last_error = models.TextField(default="", db_default="", blank=True)
-    received_at = models.DateTimeField()
-
-    class Meta:
-        db_table = "payments_callback"
-        ordering: ClassVar = ["-id"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["gateway", "event_id"], name="payments_callback_event"),
-            models.CheckConstraint(
-                condition=Q(state__in=[state.value for state in CallbackState]), name="payments_callback_state_known"
-            ),
-        ]
-        indexes: ClassVar = [
-            models.Index(
-                fields=["next_attempt_at"],
-                condition=Q(next_attempt_at__isnull=False),
-                name="payments_callback_due",
-            ),
-            models.Index(fields=["gateway", "session_id"], name="payments_callback_session"),
-            models.Index(
-                fields=["state"],
-                condition=Q(state__in=["parked", "quarantined", "dead"]),
-                name="payments_callback_stuck",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.event_id}"
