@@ -1,11 +1,10 @@
-"""Payments for support staff: money and history to be read only; what may be done is asked of the gateway."""
+"""Attempts: money and history to be read only; what may be done is asked of the gateway."""
 
-from collections.abc import Callable
 from typing import ClassVar
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, reverse
@@ -13,18 +12,15 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from payments import services
+from payments.admin.gateways import BY_GATEWAY, GatewayAdmin
 from payments.models import Attempt, Callback, Move
-from payments.ports import GatewayRefused, GatewayUnavailable
-from payments.states import OPEN, AttemptStatus, CallbackState, Source
-from shop.kernel.admin import ActingAdmin, LongList, filter_by, instant_text, money_text
+from payments.states import OPEN, AttemptStatus, Source
+from shop.kernel.admin import instant_text, money_text
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
 from shop.kernel.panels import Action, Link, Panel, Row
 
-_BY_GATEWAY = filter_by("gateway", words=lambda: settings.GATEWAYS)
-_STUCK = frozenset({CallbackState.PARKED, CallbackState.QUARANTINED, CallbackState.DEAD})
 _STATUS_COLOURS = {"succeeded": "success", "failed": "danger", "pending": "info", "unknown": "warning"}
-_STATE_COLOURS = {"applied": "success", "parked": "warning", "quarantined": "danger", "dead": "danger"}
 
 
 def _attempt_acts(attempt: Attempt) -> tuple[Action, ...]:
@@ -34,24 +30,6 @@ def _attempt_acts(attempt: Attempt) -> tuple[Action, ...]:
     if attempt.status in OPEN and not attempt.needs_review:
         acts.append(Action("Cancel", reverse("admin:payments_attempt_cancel", args=[attempt.pk])))
     return tuple(acts)
-
-
-def _callback_acts(callback: Callback) -> tuple[Action, ...]:
-    if callback.state not in _STUCK:
-        return ()
-    return (Action("Retry", reverse("admin:payments_callback_retry", args=[callback.pk])),)
-
-
-class _GatewayAdmin(LongList, ActingAdmin):
-    """Rows that come from gateways; acting on one may mean asking the gateway, which may not answer."""
-
-    def carried_out(self, request: HttpRequest, row: Model, act: Callable[[], str]) -> str | None:
-        """Act, log and tell; a gateway that gives no answer is told like a refusal."""
-        try:
-            return super().carried_out(request, row, act)
-        except (GatewayUnavailable, GatewayRefused) as error:
-            self.message_user(request, f"The gateway gave no answer: {error}.", messages.ERROR)
-            return None
 
 
 class MoveInline(TabularInline):
@@ -73,11 +51,11 @@ class MoveInline(TabularInline):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(_GatewayAdmin):
+class AttemptAdmin(GatewayAdmin):
     """An attempt with all that happened to it."""
 
     list_display: ClassVar = ["reference", "gateway", "status_label", "asked_for", "review_reason", "begun"]
-    list_filter: ClassVar = ["status", _BY_GATEWAY]
+    list_filter: ClassVar = ["status", BY_GATEWAY]
     search_fields: ClassVar = ["reference"]
     search_help_text = "Our reference, or the gateway's session"
     inlines: ClassVar = [MoveInline]
@@ -134,48 +112,6 @@ class AttemptAdmin(_GatewayAdmin):
         return ", ".join(f"{callback.type} ({callback.state})" for callback in told[:50]) or "none"
 
 
-@admin.register(Callback)
-class CallbackAdmin(_GatewayAdmin):
-    """A gateway's message as it came."""
-
-    list_display: ClassVar = ["event_id", "gateway", "type", "state_label", "attempts", "received"]
-    list_filter: ClassVar = ["state", _BY_GATEWAY]
-    search_fields: ClassVar = ["event_id"]
-    search_help_text = "The gateway's event or session"
-    fieldsets: ClassVar = [
-        (None, {"fields": ["event_id", "gateway", "type", "session_id", "state_label", "received"]}),
-        ("Processing", {"fields": ["attempts", "next_attempt_at", "last_error"]}),
-        ("As it came", {"fields": ["headers", "body_text"]}),
-    ]
-
-    def get_urls(self) -> list[URLPattern]:
-        """Add the addresses of what may be done."""
-        return [self.acting("retry", _retry), *super().get_urls()]
-
-    def offered(self, row: Callback) -> tuple[Action, ...]:
-        """Retry what is stuck."""
-        return _callback_acts(row)
-
-    def found(self, rows: QuerySet[Callback], text: str) -> QuerySet[Callback]:
-        """Find by the gateway's event or session."""
-        return rows.filter(Q(event_id=text) | Q(session_id=text), gateway__in=list(settings.GATEWAYS))
-
-    @display(description="state", label=_STATE_COLOURS)
-    def state_label(self, callback: Callback) -> str:
-        """Return what became of the message."""
-        return callback.state
-
-    @display(description="received (UTC)")
-    def received(self, callback: Callback) -> str:
-        """Return when it came."""
-        return instant_text(callback.received_at)
-
-    @display(description="body")
-    def body_text(self, callback: Callback) -> str:
-        """Return the body; it was verified, so it is text."""
-        return bytes(callback.body).decode(errors="replace")
-
-
 def attempts_panel(*, order_id: UUID) -> Panel:
     """Describe the attempts to collect the order's money."""
     attempts = Attempt.objects.filter(payable_id=order_id)
@@ -200,31 +136,6 @@ def attempts_panel(*, order_id: UUID) -> Panel:
     )
 
 
-def callbacks_panel(*, order_id: UUID) -> Panel:
-    """Describe what gateways told of the order's payments."""
-    told: list[Callback] = []
-    for attempt in Attempt.objects.filter(payable_id=order_id).exclude(session_id=""):
-        told.extend(Callback.objects.filter(gateway=attempt.gateway, session_id=attempt.session_id))
-    return Panel(
-        title="Callbacks",
-        columns=("Received (UTC)", "Event", "Type", "State", "Tries", "Last error"),
-        rows=tuple(
-            Row(
-                cells=(
-                    instant_text(callback.received_at),
-                    Link(callback.event_id, reverse("admin:payments_callback_change", args=[callback.pk])),
-                    callback.type,
-                    callback.state,
-                    str(callback.attempts),
-                    callback.last_error,
-                ),
-                actions=_callback_acts(callback),
-            )
-            for callback in told
-        ),
-    )
-
-
 def _ask(_request: HttpRequest, attempt: Attempt) -> str:
     settlement = services.settle(attempt_id=attempt.pk, source=Source.STAFF, now=utc_now())
     return f"The gateway was asked: {settlement.outcome}, now {settlement.status}."
@@ -234,8 +145,3 @@ def _cancel(request: HttpRequest, attempt: Attempt) -> str:
     caller = Caller(id=UUID(str(request.user.pk)), guest=False, staff=True)
     cancelled = services.cancel_attempt(caller=caller, payment_id=attempt.pk, now=utc_now())
     return f"Closed at the gateway, now {cancelled.status}."
-
-
-def _retry(_request: HttpRequest, callback: Callback) -> str:
-    services.retry_callback(callback_id=callback.pk, now=utc_now())
-    return "The callback is processed again."
