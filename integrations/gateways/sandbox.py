@@ -11,7 +11,15 @@ from django.core.exceptions import ImproperlyConfigured
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from integrations.gateways.http import Answer, Call, GatewayHttp
-from payments.dto import CallbackMessage, GatewaySession, SessionRequest, SessionState
+from payments.dto import (
+    CallbackMessage,
+    GatewayRefund,
+    GatewaySession,
+    RefundRequest,
+    RefundState,
+    SessionRequest,
+    SessionState,
+)
 from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import rfc3339
 from shop.kernel.money import Money
@@ -23,6 +31,8 @@ _CONFLICT = 409
 # and a key used with another body that the session exists: neither is a refusal of the payment.
 _REFUSING = frozenset({400, 402, 404, 422})
 _NOT_A_REFUSAL = frozenset({"idempotency_conflict"})
+_REFUSALS = frozenset({"refund_exceeds_captured"})
+_ABOUT_REFUNDS = "refund."
 _LONGEST_NAME = 200
 
 T = TypeVar("T")
@@ -40,12 +50,28 @@ class _SessionBody(msgspec.Struct):
     captured_amount: int
     mode: str
     failure_code: str | None = None
+    fee_amount: int | None = None
+    created_at: datetime | None = None
+
+
+class _RefundBody(msgspec.Struct):
+    """A refund in the gateway's words."""
+
+    id: str
+    session_id: str
+    amount: int
+    currency: str
+    status: str
+    mode: str
+    reference: str = ""
+    failure_code: str | None = None
+    created_at: datetime | None = None
 
 
 class _PageBody(msgspec.Struct):
-    """A page of sessions, oldest first."""
+    """A page of sessions or refunds, oldest first."""
 
-    data: list[_SessionBody]
+    data: list[Any]
     next: str | None = None
 
 
@@ -100,14 +126,41 @@ class SandboxGateway:
 
     def list_sessions(self, *, created_after: datetime) -> Iterator[GatewaySession]:
         """Yield sessions, oldest first."""
-        query = {"created_after": rfc3339(created_after)}
-        while True:
-            answer = self._http.send(Call(method="GET", path=f"/v1/sessions?{urlencode(query)}"))
+        return map(_session, self._listed("/v1/sessions", {"created_after": rfc3339(created_after)}))
+
+    def create_refund(self, request: RefundRequest) -> GatewayRefund:
+        """Give money back; the same idempotency key gives the same refund."""
+        body = {
+            "session_id": request.session_id,
+            "amount": request.amount.amount,
+            "reference": request.reference,
+        }
+        answer = self._http.send(Call(method="POST", path="/v1/refunds", body=body, key=request.idempotency_key))
+        return _refund(_expect(answer, _CREATED))
+
+    def fetch_refund(self, *, refund_id: str, session_id: str) -> GatewayRefund:
+        """Return the gateway's present word; refunds have names of their own here, whatever session they are of."""
+        del session_id
+        answer = self._http.send(Call(method="GET", path=f"/v1/refunds/{quote(refund_id, safe='')}"))
+        return _refund(_expect(answer, _OK))
+
+    def list_refunds(self, *, session_id: str, payment_id: str) -> Iterator[GatewayRefund]:
+        """Yield every refund of the session, oldest first, those made in the dashboard without a reference."""
+        del payment_id
+        return map(_refund, self._listed("/v1/refunds", {"session_id": session_id}))
+
+    def list_refunds_since(self, *, created_after: datetime) -> Iterator[GatewayRefund]:
+        """Yield every refund made since then, oldest first."""
+        return map(_refund, self._listed("/v1/refunds", {"created_after": rfc3339(created_after)}))
+
+    def _listed(self, path: str, query: Mapping[str, str]) -> Iterator[Any]:
+        cursor: str | None = ""
+        while cursor is not None:
+            wanted = {**query, "cursor": cursor} if cursor else query
+            answer = self._http.send(Call(method="GET", path=f"{path}?{urlencode(wanted)}"))
             page = _converted(_expect(answer, _OK), _PageBody)
-            yield from map(_as_session, page.data)
-            if page.next is None:
-                return
-            query = {"cursor": page.next}
+            yield from page.data
+            cursor = page.next
 
     def parse_callback(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> list[CallbackMessage]:
         """Verify the raw body and return its messages; CallbackInvalid for anything that is not the gateway's.
@@ -126,7 +179,8 @@ class SandboxGateway:
         if not all(0 < len(name) <= _LONGEST_NAME and name.isprintable() for name in names):
             raise CallbackInvalid("a name nobody would give")
         occurred_at = event.created_at if event.created_at.tzinfo else None
-        return [CallbackMessage(names[0], event.type, session_id, occurred_at)]
+        concerns_refunds = event.type.startswith(_ABOUT_REFUNDS)
+        return [CallbackMessage(names[0], event.type, session_id, occurred_at, concerns_refunds)]
 
 
 def _check_age(headers: Mapping[str, str], now: datetime) -> None:
@@ -154,16 +208,13 @@ def _expect(answer: Answer, status: int) -> Any:
         return answer.body
     error = answer.body.get("error") if isinstance(answer.body, dict) else None
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
-    if answer.status in _REFUSING and code and code not in _NOT_A_REFUSAL:
+    if code in _REFUSALS or (answer.status in _REFUSING and code and code not in _NOT_A_REFUSAL):
         raise GatewayRefused(code[:_LONGEST_NAME], f"The gateway refused: {code[:_LONGEST_NAME]}.")
     raise GatewayUnavailable(f"status {answer.status} {code[:_LONGEST_NAME]}".rstrip())
 
 
-def _session(body: Any) -> GatewaySession:
-    return _as_session(_converted(body, _SessionBody))
-
-
-def _as_session(body: _SessionBody) -> GatewaySession:
+def _session(said: Any) -> GatewaySession:
+    body = _converted(said, _SessionBody)
     try:
         return GatewaySession(
             session_id=body.id,
@@ -174,9 +225,29 @@ def _as_session(body: _SessionBody) -> GatewaySession:
             captured=Money(body.captured_amount, body.currency),
             live=body.mode == "live",
             failure_code=body.failure_code or "",
+            fee=Money(body.fee_amount, body.currency) if body.fee_amount else None,
+            created_at=body.created_at,
         )
     except ValueError as error:
         raise GatewayUnavailable("a session in words we do not know") from error
+
+
+def _refund(said: Any) -> GatewayRefund:
+    body = _converted(said, _RefundBody)
+    try:
+        return GatewayRefund(
+            refund_id=body.id,
+            session_id=body.session_id,
+            payment_id="",
+            reference=body.reference,
+            state=RefundState(body.status),
+            amount=Money(body.amount, body.currency),
+            live=body.mode == "live",
+            failure_code=body.failure_code or "",
+            created_at=body.created_at,
+        )
+    except ValueError as error:
+        raise GatewayUnavailable("a refund in words we do not know") from error
 
 
 def _converted(body: Any, kind: type[T]) -> T:

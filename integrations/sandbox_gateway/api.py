@@ -12,14 +12,13 @@ from .errors import SimulatedFailure, Unauthorized
 from .faults import Faults
 from .parsing import (
     next_cursor,
-    read_amount,
     read_key,
     read_limit,
+    read_new_refund,
     read_new_session,
     read_object,
     read_query,
     read_start,
-    read_text,
 )
 from .refunds import Refunds
 from .sessions import Sessions
@@ -95,11 +94,8 @@ class Api:
 
     def create_refund(self, request: Request) -> Response:
         """POST /v1/refunds."""
-        body = read_object(request=request)
-        session_id = read_text(body=body, name="session_id", limit=100)
-        amount = read_amount(body=body)
-        key = read_key(request=request)
-        refund, replayed = self._refunds.create(session_id=session_id, amount=amount, key=key, now=request.now)
+        wanted = read_new_refund(body=read_object(request=request))
+        refund, replayed = self._refunds.create(wanted=wanted, key=read_key(request=request), now=request.now)
         return created(body=self._refunds.view(refund=refund), replayed=replayed)
 
     def get_refund(self, request: Request) -> Response:

@@ -19,11 +19,12 @@ SWITCHES = (
     "slow_seconds",
     "fail_requests",
     "timeout_after_doing",
+    "pending_refunds",
     "reject_refunds",
     "reverse_refunds",
     "pay_after_close",
 )
-WITH_SECONDS = frozenset({"delay_seconds", "slow_seconds"})
+WITH_SECONDS = frozenset({"delay_seconds", "slow_seconds", "pending_refunds"})
 DEFAULT_SECONDS = 5.0
 MAX_SECONDS = 86_400.0
 MAX_COUNT = 1_000_000_000

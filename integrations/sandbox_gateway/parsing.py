@@ -9,6 +9,7 @@ import msgspec
 
 from .errors import InvalidJson, InvalidRequest
 from .instants import parse_instant, to_text
+from .refunds import NewRefund
 from .sessions import NewSession
 from .wsgi import Request
 
@@ -45,6 +46,15 @@ def read_new_session(*, body: dict[str, Any], now: datetime) -> NewSession:
         reference=read_text(body=body, name="reference", limit=200),
         return_url=read_address(body=body),
         expires_at=read_expiry(body=body, now=now),
+    )
+
+
+def read_new_refund(*, body: dict[str, Any]) -> NewRefund:
+    """Return the checked fields of a new refund; raises InvalidRequest."""
+    return NewRefund(
+        session_id=read_text(body=body, name="session_id", limit=100),
+        amount=read_amount(body=body),
+        reference="" if body.get("reference") is None else read_text(body=body, name="reference", limit=200),
     )
 
 

@@ -12,12 +12,13 @@ from .instants import later, to_text
 from .sessions import Sessions, find_by_key, remember_key
 from .store import Store
 
-SELECT = "SELECT id, session_id, amount, currency, status, created_at, due_at, due_status, seq FROM refunds "
+SELECT = "SELECT id, session_id, amount, currency, status, created_at, due_at, due_status, reference, seq FROM refunds "
 SELECT_ONE = SELECT + "WHERE id = ?"
 SELECT_ALL = SELECT + "WHERE (created_at, seq) > (?, ?) ORDER BY created_at, seq LIMIT ?"
 SELECT_OF_SESSION = SELECT + "WHERE (created_at, seq) > (?, ?) AND session_id = ? ORDER BY created_at, seq LIMIT ?"
 # With the switch `reverse_refunds`, how long a refund looks fine before the money comes back.
 REVERSE_SECONDS = 1.0
+FAILURE_CODES = {"rejected": "declined_by_bank", "reversed": "account_closed"}
 log = logging.getLogger("sandbox_gateway.refunds")
 
 
@@ -32,7 +33,16 @@ class Refund(NamedTuple):
     created_at: str
     due_at: str | None
     due_status: str | None
+    reference: str
     seq: int
+
+
+class NewRefund(NamedTuple):
+    """What the merchant asks for, already checked; one made in a dashboard has no reference."""
+
+    session_id: str
+    amount: int
+    reference: str
 
 
 class Refunds:
@@ -45,28 +55,28 @@ class Refunds:
         self._outbox = outbox
         self._sessions = sessions
 
-    def create(self, *, session_id: str, amount: int, key: str | None, now: datetime) -> tuple[Refund, bool]:
+    def create(self, *, wanted: NewRefund, key: str | None, now: datetime) -> tuple[Refund, bool]:
         """Return a new refund, or the one this key made before and True.
 
         Raises IdempotencyConflict, NotFound, RefundExceedsCaptured.
         """
-        fingerprint = repr((session_id, amount))
+        fingerprint = repr(tuple(wanted))
         with self._store.write() as db:
             earlier = find_by_key(db=db, scope="refund", key=key, fingerprint=fingerprint)
             if earlier is not None:
                 return self._read(refund_id=earlier), True
-            session = self._sessions.get(session_id=session_id, now=now)
+            session = self._sessions.get(session_id=wanted.session_id, now=now)
             refundable = session.captured_amount - session.refunded_amount
-            if amount > refundable:
+            if wanted.amount > refundable:
                 raise RefundExceedsCaptured(f"Only {refundable} can be refunded.", refundable=refundable)
             refund_id = f"re_{secrets.token_hex(12)}"
             remember_key(db=db, scope="refund", key=key, fingerprint=fingerprint, object_id=refund_id)
             add_up = "UPDATE sessions SET refunded_amount = refunded_amount + ? WHERE id = ?"
-            db.execute(add_up, (amount, session_id))
-            row = (refund_id, session_id, amount, session.currency, to_text(instant=now))
+            db.execute(add_up, (wanted.amount, session.id))
+            row = (refund_id, session.id, wanted.amount, session.currency, to_text(instant=now), wanted.reference)
             db.execute(
-                "INSERT INTO refunds (id, session_id, amount, currency, status, created_at)"
-                " VALUES (?, ?, ?, ?, 'pending', ?)",
+                "INSERT INTO refunds (id, session_id, amount, currency, status, created_at, reference)"
+                " VALUES (?, ?, ?, ?, 'pending', ?, ?)",
                 row,
             )
             refund = self._begin(refund=self._read(refund_id=refund_id), now=now)
@@ -107,6 +117,8 @@ class Refunds:
             "amount": refund.amount,
             "currency": refund.currency,
             "status": refund.status,
+            "reference": refund.reference,
+            "failure_code": FAILURE_CODES.get(refund.status),
             "created_at": refund.created_at,
             "mode": "test",
         }
@@ -124,7 +136,7 @@ class Refunds:
 
     def _begin(self, *, refund: Refund, now: datetime) -> Refund:
         to = "rejected" if self._faults.take(name="reject_refunds") else "succeeded"
-        delay = self._faults.seconds(name="delay_seconds")
+        delay = self._faults.seconds(name="pending_refunds") or self._faults.seconds(name="delay_seconds")
         if delay:
             return self._plan(refund=refund, to=to, at=later(now=now, seconds=delay))
         return self._finish(refund=refund, to=to, now=now)

@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS refunds (
     status TEXT NOT NULL,
     created_at TEXT NOT NULL,
     due_at TEXT,
-    due_status TEXT
+    due_status TEXT,
+    reference TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS refunds_session ON refunds (session_id);
 CREATE INDEX IF NOT EXISTS refunds_created ON refunds (created_at, seq);
@@ -62,6 +63,8 @@ CREATE INDEX IF NOT EXISTS outbox_due ON outbox (next_at) WHERE claimed = 0;
 CREATE INDEX IF NOT EXISTS outbox_held ON outbox (id) WHERE held = 1;
 CREATE TABLE IF NOT EXISTS faults (name TEXT PRIMARY KEY, spec TEXT NOT NULL) WITHOUT ROWID;
 """
+# Columns that stores of older versions lack: CREATE TABLE IF NOT EXISTS leaves a table as it is.
+ADDED = (("refunds", "reference", "TEXT NOT NULL DEFAULT ''"),)
 BUSY_SECONDS = 10.0
 
 
@@ -75,6 +78,8 @@ class Store:
         self._local = threading.local()
         self._writing = threading.Lock()
         self.connection().executescript(SCHEMA)
+        with self.write() as db:
+            add_columns(db=db)
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection, for reading."""
@@ -105,3 +110,11 @@ class Store:
             except BaseException:
                 db.execute("ROLLBACK")
                 raise
+
+
+def add_columns(*, db: sqlite3.Connection) -> None:
+    """Bring a store of an older version up to the schema."""
+    for table, column, kind in ADDED:
+        names = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        if column not in names:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")

@@ -9,7 +9,15 @@ from pytest_django import Settings
 
 from integrations.gateways.http import Answer, GatewayHttp
 from integrations.gateways.sandbox import SandboxGateway
-from payments.dto import SessionRequest, SessionState
+from payments.dto import (
+    CallbackMessage,
+    GatewayRefund,
+    GatewaySession,
+    RefundRequest,
+    RefundState,
+    SessionRequest,
+    SessionState,
+)
 from payments.ports import GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
@@ -252,6 +260,117 @@ def test_its_own_callbacks_are_believed(sandbox: SandboxGateway, process: Gatewa
     assert (message.type, message.session_id) == ("session.paid", session.session_id)
     assert message.occurred_at is not None
     assert datetime.now(UTC) - message.occurred_at < timedelta(seconds=10)
+
+
+def refund_request(session: GatewaySession, *, amount: int, key: str | None = None) -> RefundRequest:
+    return RefundRequest(
+        idempotency_key=key or f"refund-{new_id()}",
+        reference="0198c2f0-0000-7000-8000-000000000001",
+        session_id=session.session_id,
+        payment_id=session.payment_id,
+        amount=Money(amount, session.amount.currency),
+    )
+
+
+@pytest.fixture
+def paid(sandbox: SandboxGateway, process: Gateway) -> GatewaySession:
+    session = sandbox.create_session(request())
+    process.pay(session.session_id)
+    return sandbox.fetch_session(session.session_id)
+
+
+def test_what_the_gateway_keeps_is_told_once_there_is_money(sandbox: SandboxGateway, paid: GatewaySession) -> None:
+    assert paid.fee == Money(43, "EUR")
+    assert paid.created_at is not None
+    assert abs((paid.created_at - utc_now()).total_seconds()) < 10
+    assert sandbox.create_session(request()).fee is None
+
+
+def test_a_refund_is_made_once_under_its_key(sandbox: SandboxGateway, paid: GatewaySession) -> None:
+    wished = refund_request(paid, amount=1_000)
+
+    first, again = sandbox.create_refund(wished), sandbox.create_refund(wished)
+
+    assert first == again == sandbox.fetch_refund(refund_id=first.refund_id, session_id=paid.session_id)
+    assert (first.session_id, first.reference, first.amount) == (paid.session_id, wished.reference, Money(1_000, "EUR"))
+    assert (first.state, first.live, first.failure_code) == (RefundState.SUCCEEDED, False, "")
+
+
+def test_a_refund_of_more_than_there_is_is_refused(sandbox: SandboxGateway, paid: GatewaySession) -> None:
+    with pytest.raises(GatewayRefused) as refused:
+        sandbox.create_refund(refund_request(paid, amount=2_871))
+
+    assert refused.value.code == "refund_exceeds_captured"
+    assert list(sandbox.list_refunds(session_id=paid.session_id, payment_id="")) == []
+
+
+def test_a_refund_is_pending_then_known(sandbox: SandboxGateway, process: Gateway, paid: GatewaySession) -> None:
+    process.faults(pending_refunds={"seconds": 0.4, "count": 1})
+    refund = sandbox.create_refund(refund_request(paid, amount=1))
+    assert refund.state is RefundState.PENDING
+
+    def word() -> RefundState:
+        return sandbox.fetch_refund(refund_id=refund.refund_id, session_id=paid.session_id).state
+
+    eventually(lambda: word() is RefundState.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("switch", "end"),
+    [
+        ("reject_refunds", (RefundState.REJECTED, "declined_by_bank")),
+        ("reverse_refunds", (RefundState.REVERSED, "account_closed")),
+    ],
+)
+def test_money_that_does_not_arrive_has_a_word_for_it(
+    switch: str, end: tuple[RefundState, str], sandbox: SandboxGateway, process: Gateway, paid: GatewaySession
+) -> None:
+    process.faults(**{switch: 1})
+    refund = sandbox.create_refund(refund_request(paid, amount=1))
+
+    def word() -> tuple[RefundState, str]:
+        said = sandbox.fetch_refund(refund_id=refund.refund_id, session_id=paid.session_id)
+        return said.state, said.failure_code
+
+    eventually(lambda: word() == end)
+
+
+def test_a_refund_made_in_the_dashboard_is_listed_without_a_reference(
+    sandbox: SandboxGateway, process: Gateway, paid: GatewaySession
+) -> None:
+    before = utc_now() - timedelta(milliseconds=2)
+    ours = sandbox.create_refund(refund_request(paid, amount=70))
+    process.call("POST", "/v1/refunds", {"session_id": paid.session_id, "amount": 30})
+
+    listed = list(sandbox.list_refunds(session_id=paid.session_id, payment_id=""))
+
+    assert listed == list(sandbox.list_refunds_since(created_after=before))
+    assert [(refund.reference, refund.amount.amount) for refund in listed] == [(ours.reference, 70), ("", 30)]
+
+
+def test_a_refund_that_is_not_there_is_refused(sandbox: SandboxGateway, paid: GatewaySession) -> None:
+    with pytest.raises(GatewayRefused):
+        sandbox.fetch_refund(refund_id="re_unheard/of", session_id=paid.session_id)
+
+
+def test_callbacks_say_whether_they_are_about_refunds(
+    sandbox: SandboxGateway, process: Gateway, ear: Ear, paid: GatewaySession
+) -> None:
+    process.call("POST", "/v1/refunds", {"session_id": paid.session_id, "amount": 30})
+
+    def heard() -> list[CallbackMessage]:
+        return [
+            message
+            for body, headers in ear.heard
+            for message in sandbox.parse_callback(body=body, headers=headers, now=utc_now())
+            if message.session_id == paid.session_id
+        ]
+
+    eventually(lambda: len(heard()) == 2)
+    assert {(message.type, message.concerns_refunds) for message in heard()} == {
+        ("session.paid", False),
+        ("refund.succeeded", True),
+    }
 
 
 def test_where_only_real_money_counts_the_sandbox_does_not_exist(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Refunds: never more in sum than what was captured."""
 
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -18,13 +19,59 @@ def test_refund_succeeds_at_once_and_calls_back(gateway: Gateway, receiver: Rece
 
     refund = answer.json
     assert answer.status == 201
-    assert set(refund) == {"id", "session_id", "amount", "currency", "status", "created_at", "mode"}
+    assert set(refund) == {
+        "id", "session_id", "amount", "currency", "status", "reference", "failure_code", "created_at", "mode",
+    }  # fmt: skip
     assert (refund["session_id"], refund["amount"], refund["currency"]) == (session_id, 400, "JPY")
     assert refund["status"] == "succeeded"
     assert gateway.call("GET", f"/v1/refunds/{refund['id']}").json == refund
     assert gateway.fetch(session_id)["refunded_amount"] == 400
     [delivery] = receiver.wait_for(refund["id"], "refund.succeeded")
     assert delivery.event["data"] == refund
+
+
+def test_a_reference_stays_beside_the_refund_and_one_made_in_the_dashboard_has_none(
+    gateway: Gateway, receiver: Receiver
+) -> None:
+    session_id = gateway.paid_session()
+
+    ours = gateway.call("POST", "/v1/refunds", refund_of(session_id, 400) | {"reference": "refund-1"}).json
+    theirs = gateway.call("POST", "/v1/refunds", refund_of(session_id, 500)).json
+
+    assert (ours["reference"], theirs["reference"]) == ("refund-1", "")
+    listed = gateway.call("GET", f"/v1/refunds?session_id={session_id}&limit=1").json
+    assert listed["data"] == [ours]
+    rest = gateway.call("GET", f"/v1/refunds?session_id={session_id}&cursor={quote(listed['next'])}").json
+    assert rest == {"data": [theirs], "next": None}
+    [delivery] = receiver.wait_for(ours["id"], "refund.succeeded")
+    assert delivery.event["data"]["reference"] == "refund-1"
+
+
+def test_the_same_key_with_another_reference_is_refused(gateway: Gateway) -> None:
+    session_id, key = gateway.paid_session(), str(uuid4())
+    gateway.call("POST", "/v1/refunds", refund_of(session_id, 100) | {"reference": "one"}, key=key)
+
+    answer = gateway.call("POST", "/v1/refunds", refund_of(session_id, 100) | {"reference": "two"}, key=key)
+
+    assert (answer.status, answer.error) == (422, "idempotency_conflict")
+
+
+@pytest.mark.parametrize("reference", ["", 7, "x" * 201, "a\nb", []])
+def test_a_reference_nobody_could_read_is_refused(gateway: Gateway, reference: object) -> None:
+    body = refund_of(gateway.paid_session(), 100) | {"reference": reference}
+
+    answer = gateway.call("POST", "/v1/refunds", body)
+
+    assert (answer.status, answer.error, answer.json["param"]) == (422, "invalid_request", "reference")
+
+
+def test_all_refunds_made_since_an_instant_are_listed(gateway: Gateway) -> None:
+    first = gateway.call("POST", "/v1/refunds", refund_of(gateway.paid_session(), 1)).json
+    later = [gateway.call("POST", "/v1/refunds", refund_of(gateway.paid_session(), 1)).json for _ in range(3)]
+
+    listed = gateway.call("GET", f"/v1/refunds?created_after={first['created_at']}").json
+
+    assert listed == {"data": later, "next": None}
 
 
 def test_refunds_in_sum_never_exceed_what_was_captured(gateway: Gateway) -> None:
@@ -98,6 +145,7 @@ def test_rejected_refund_frees_its_amount(gateway: Gateway, receiver: Receiver) 
     succeeded = gateway.call("POST", "/v1/refunds", refund_of(session_id, 1000)).json
 
     assert (rejected["status"], succeeded["status"]) == ("rejected", "succeeded")
+    assert (rejected["failure_code"], succeeded["failure_code"]) == ("declined_by_bank", None)
     receiver.wait_for(rejected["id"], "refund.rejected")
     receiver.wait_for(succeeded["id"], "refund.succeeded")
 
@@ -124,6 +172,17 @@ def test_delayed_refund_is_pending_and_holds_its_amount(gateway: Gateway, receiv
     assert gateway.call("POST", "/v1/refunds", refund_of(session_id, 600)).json["refundable"] == 400
     receiver.wait_for(refund["id"], "refund.succeeded")
     assert gateway.call("GET", f"/v1/refunds/{refund['id']}").json["status"] == "succeeded"
+
+
+def test_only_refunds_are_pending_for_a_while_when_only_they_are_to_be(gateway: Gateway, receiver: Receiver) -> None:
+    gateway.faults(pending_refunds={"seconds": 0.5, "count": 1})
+    session_id = gateway.paid_session()
+
+    first = gateway.call("POST", "/v1/refunds", refund_of(session_id, 600)).json
+    second = gateway.call("POST", "/v1/refunds", refund_of(session_id, 100)).json
+
+    assert (first["status"], second["status"]) == ("pending", "succeeded")
+    receiver.wait_for(first["id"], "refund.succeeded")
 
 
 @pytest.mark.parametrize("amount", [0, -1, 1.5, True, "1", None])

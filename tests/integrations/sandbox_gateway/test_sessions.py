@@ -24,7 +24,7 @@ def test_new_session_has_the_documented_shape(gateway: Gateway) -> None:
     assert answer.status == 201
     assert set(session) == {
         *("id", "url", "status", "amount", "currency", "reference", "expires_at", "created_at"),
-        *("captured_amount", "refunded_amount", "payment_id", "failure_code", "mode"),
+        *("captured_amount", "refunded_amount", "fee_amount", "payment_id", "failure_code", "mode"),
     }
     assert session["url"] == f"{gateway.url}/pay/{session['id']}"
     assert (session["status"], session["amount"], session["currency"]) == ("open", 1000, "EUR")
@@ -239,3 +239,13 @@ def everything(gateway: Gateway) -> list[dict[str, Any]]:
         found += page["data"]
         query = page["next"] and f"limit=100&cursor={page['next']}"
     return found
+
+
+@pytest.mark.parametrize(("amount", "fee"), [(1000, 15), (1, 0), (99_999, 1500)])
+def test_the_provider_keeps_a_share_of_what_was_captured(gateway: Gateway, amount: int, fee: int) -> None:
+    session_id = gateway.session(amount=amount)
+    assert gateway.fetch(session_id)["fee_amount"] is None
+
+    gateway.pay(session_id)
+
+    assert gateway.fetch(session_id)["fee_amount"] == fee
