@@ -11,7 +11,6 @@ from integrations.gateways.http import Answer, GatewayHttp
 from integrations.gateways.sandbox import SandboxGateway
 from payments.dto import (
     CallbackMessage,
-    GatewayRefund,
     GatewaySession,
     RefundRequest,
     RefundState,
