@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Min, Q
 
-from payments.dto import PaymentView
-from payments.models import Attempt, Callback
-from payments.states import AttemptStatus
+from payments.dto import PaymentView, RefundView
+from payments.models import Attempt, Callback, Refund
+from payments.states import AttemptStatus, RefundCause, RefundStatus
 from shop.kernel.ids import as_uuid
 from shop.kernel.money import Money
 from shop.kernel.transactions import joins_unit_of_work
@@ -66,8 +66,54 @@ class AttemptRow:
         return self.review_reason not in {"", UNANSWERED_REVIEW}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRow:
+    """A refund as the services work on it, with what they need of its attempt and payable."""
+
+    id: UUID
+    attempt_id: UUID
+    order_id: UUID
+    user_id: UUID
+    guest: bool
+    gateway: str
+    session_id: str
+    gateway_payment_id: str
+    gateway_refund_id: str
+    status: RefundStatus
+    amount: int
+    currency: str
+    cause: RefundCause
+    reason: str
+    failure_code: str
+    review_reason: str
+    tries: int
+    next_try_at: datetime | None
+    created_at: datetime
+    moved_at: datetime
+
+    @property
+    def money(self) -> Money:
+        """What is to go back."""
+        return Money(self.amount, self.currency)
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether the gateway's word contradicted ours: only a person may let the refund go on."""
+        return self.review_reason not in {"", UNANSWERED_REVIEW}
+
+
 ATTEMPT_COLUMNS = ", ".join(
     "payable.guest" if field.name == "guest" else f"attempt.{field.name}" for field in fields(AttemptRow)
+)
+
+_OF_ATTEMPT = {"order_id", "user_id", "session_id", "gateway_payment_id"}
+REFUND_COLUMNS = ", ".join(
+    "payable.guest"
+    if field.name == "guest"
+    else f"attempt.{field.name}"
+    if field.name in _OF_ATTEMPT
+    else f"refund.{field.name}"
+    for field in fields(RefundRow)
 )
 
 _FROM = f"SELECT {ATTEMPT_COLUMNS} FROM payments_attempt attempt JOIN payments_payable payable USING (order_id)"  # noqa: S608  constants
@@ -89,6 +135,25 @@ SELECT {ATTEMPT_COLUMNS}
 FROM payable JOIN payments_attempt attempt USING (order_id)
 WHERE attempt.id = %s::uuid
 FOR UPDATE OF attempt
+"""  # noqa: S608  constants
+_REFUNDS = f"""
+SELECT {REFUND_COLUMNS}
+FROM payments_refund refund
+JOIN payments_attempt attempt ON attempt.id = refund.attempt_id
+JOIN payments_payable payable USING (order_id)
+"""  # noqa: S608  constants
+_REFUND_BY_ID = f"{_REFUNDS} WHERE refund.id = %s::uuid"
+_REFUND_BY_EVENT = f"{_REFUNDS} WHERE refund.due_event_id = %s::uuid"
+_REFUNDS_OF_ATTEMPT = f"{_REFUNDS} WHERE refund.attempt_id = %s::uuid ORDER BY refund.id"
+# The same order as everywhere: payable, attempt, and the refund last.
+_LOCK_REFUND = f"""
+WITH payable AS (SELECT order_id, guest FROM payments_payable WHERE order_id = %s::uuid FOR UPDATE)
+SELECT {REFUND_COLUMNS}
+FROM payable
+JOIN payments_attempt attempt USING (order_id)
+JOIN payments_refund refund ON refund.attempt_id = attempt.id
+WHERE refund.id = %s::uuid
+FOR UPDATE OF attempt, refund
 """  # noqa: S608  constants
 
 
@@ -136,6 +201,44 @@ def open_attempt(*, order_id: UUID) -> AttemptRow | None:
 def lock_attempt(*, attempt_id: UUID, order_id: UUID) -> AttemptRow | None:
     """Lock payable and attempt, in this order, and return the attempt as it is now."""
     return _row(_LOCK, [order_id, attempt_id])
+
+
+def refund(*, refund_id: UUID) -> RefundView | None:
+    """Return one refund, or None."""
+    row = refund_row(refund_id=refund_id)
+    return None if row is None else refund_view(row=row)
+
+
+def refunds_of(*, payment_id: UUID) -> list[RefundView]:
+    """Return every refund of a payment, oldest first."""
+    return [refund_view(row=row) for row in refund_rows(attempt_id=payment_id)]
+
+
+def refund_row(*, refund_id: UUID) -> RefundRow | None:
+    """Return the refund as it stands, unlocked, or None."""
+    return next(iter(_refund_rows(_REFUND_BY_ID, [refund_id])), None)
+
+
+def refund_of_event(*, due_event_id: UUID) -> RefundRow | None:
+    """Return the refund that was asked for by this event, or None."""
+    return next(iter(_refund_rows(_REFUND_BY_EVENT, [due_event_id])), None)
+
+
+def refund_rows(*, attempt_id: UUID) -> list[RefundRow]:
+    """Return the attempt's refunds as they stand, oldest first; exact while the caller holds the attempt's lock."""
+    return _refund_rows(_REFUNDS_OF_ATTEMPT, [attempt_id])
+
+
+@joins_unit_of_work
+def lock_refund(*, refund_id: UUID, order_id: UUID) -> RefundRow | None:
+    """Lock payable, attempt and refund, in this order, and return the refund as it is now."""
+    return next(iter(_refund_rows(_LOCK_REFUND, [order_id, refund_id])), None)
+
+
+def due_refunds(*, now: datetime, limit: int) -> list[UUID]:
+    """Return refunds the gateway should be asked about, the longest due first."""
+    due = Refund.objects.filter(next_try_at__lte=now).order_by("next_try_at")
+    return list(due.values_list("id", flat=True)[:limit])
 
 
 def orders_by_gateway_reference(*, text: str) -> list[UUID]:
@@ -192,17 +295,39 @@ def view_of(*, row: AttemptRow) -> PaymentView:
     )
 
 
+def refund_view(*, row: RefundRow) -> RefundView:
+    """Return the refund as others may see it."""
+    return RefundView(
+        refund_id=row.id,
+        payment_id=row.attempt_id,
+        order_id=row.order_id,
+        amount=row.money,
+        status=row.status.value,
+        cause=row.cause.value,
+        reason=row.reason,
+        failure_code=row.failure_code,
+        created_at=row.created_at,
+    )
+
+
 def _row(sql: str, params: list[Any]) -> AttemptRow | None:
     return next(iter(_rows(sql, params)), None)
 
 
 def _rows(sql: str, params: list[Any]) -> list[AttemptRow]:
+    """Return the rows with their words as members of their enumerations."""
+    return [AttemptRow(**(row | {"status": AttemptStatus(row["status"])})) for row in _columns(sql, params)]
+
+
+def _refund_rows(sql: str, params: list[Any]) -> list[RefundRow]:
+    return [
+        RefundRow(**(row | {"status": RefundStatus(row["status"]), "cause": RefundCause(row["cause"])}))
+        for row in _columns(sql, params)
+    ]
+
+
+def _columns(sql: str, params: list[Any]) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         names = [column.name for column in cursor.description or ()]
-        return [_attempt_row(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
-
-
-def _attempt_row(columns: dict[str, Any]) -> AttemptRow:
-    """Return the row with its words as members of their enumerations."""
-    return AttemptRow(**(columns | {"status": AttemptStatus(columns["status"])}))
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -3,18 +3,21 @@
 import time
 from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
 import structlog
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from payments import metrics
-from payments.dto import GatewaySession, SessionRequest
+from payments.dto import GatewayRefund, GatewaySession, RefundRequest, SessionRequest
 from payments.ports import Gateway, GatewayRefused, GatewayUnavailable
-from payments.queries import AttemptRow
+from payments.queries import AttemptRow, RefundRow
 from shop.kernel.transactions import forbid_unit_of_work
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 def gateway_named(name: str) -> Gateway:
@@ -46,6 +49,26 @@ def close(*, attempt: AttemptRow) -> GatewaySession:
     return _measured("close_session", attempt, lambda: gateway.close_session(attempt.session_id))
 
 
+def create_refund(*, refund: RefundRow) -> GatewayRefund:
+    """Ask for the money to go back; the same key on every call, so that it goes back once."""
+    gateway = gateway_named(refund.gateway)
+    return _measured("create_refund", refund, lambda: gateway.create_refund(refund_request_of(refund=refund)))
+
+
+def fetch_refund(*, refund: RefundRow) -> GatewayRefund:
+    """Return the gateway's present word on a refund whose id there we know."""
+    gateway = gateway_named(refund.gateway)
+    ids = {"refund_id": refund.gateway_refund_id, "session_id": refund.session_id}
+    return _measured("fetch_refund", refund, lambda: gateway.fetch_refund(**ids))
+
+
+def list_refunds(*, of: AttemptRow | RefundRow) -> list[GatewayRefund]:
+    """Return every refund the gateway has of the attempt's money, those made in its dashboard included."""
+    gateway = gateway_named(of.gateway)
+    ids = {"session_id": of.session_id, "payment_id": of.gateway_payment_id}
+    return _measured("list_refunds", of, lambda: list(gateway.list_refunds(**ids)))
+
+
 def fetch(*, gateway: str, session_id: str) -> GatewaySession:
     """Return the gateway's word on a session none of our attempts is known to have."""
     forbid_unit_of_work("Asking a gateway")
@@ -63,7 +86,18 @@ def request_of(*, attempt: AttemptRow) -> SessionRequest:
     )
 
 
-def _measured(call: str, attempt: AttemptRow, asked: Callable[[], GatewaySession]) -> GatewaySession:
+def refund_request_of(*, refund: RefundRow) -> RefundRequest:
+    """Return the request for the refund: the same on every call, as its key is."""
+    return RefundRequest(
+        idempotency_key=f"refund-{refund.id}",
+        reference=str(refund.id),
+        session_id=refund.session_id,
+        payment_id=refund.gateway_payment_id,
+        amount=refund.money,
+    )
+
+
+def _measured(call: str, row: AttemptRow | RefundRow, asked: Callable[[], T]) -> T:
     forbid_unit_of_work("Asking a gateway")
     began = time.perf_counter()
     result = "failed"
@@ -72,12 +106,12 @@ def _measured(call: str, attempt: AttemptRow, asked: Callable[[], GatewaySession
         result = "answered"
     except GatewayUnavailable as error:
         result = "unavailable"
-        log.warning("gateway.unavailable", payment_id=str(attempt.id), call=call, error=str(error))
+        log.warning("gateway.unavailable", id=str(row.id), order_id=str(row.order_id), call=call, error=str(error))
         raise
     except GatewayRefused as error:
         result = "refused"
-        log.warning("gateway.refused", payment_id=str(attempt.id), call=call, code=error.code)
+        log.warning("gateway.refused", id=str(row.id), order_id=str(row.order_id), call=call, code=error.code)
         raise
     finally:
-        metrics.gateway_calls.labels(attempt.gateway, call, result).observe(time.perf_counter() - began)
+        metrics.gateway_calls.labels(row.gateway, call, result).observe(time.perf_counter() - began)
     return word
