@@ -11,8 +11,13 @@ APPEND_ONLY = [
     CREATE TRIGGER payments_posting_append_only BEFORE UPDATE OR DELETE ON payments_posting
     FOR EACH ROW EXECUTE FUNCTION payments_posting_append_only()
     """,
+    """
+    CREATE TRIGGER payments_posting_not_emptied BEFORE TRUNCATE ON payments_posting
+    FOR EACH STATEMENT EXECUTE FUNCTION payments_posting_append_only()
+    """,
 ]
 NOT_ANY_MORE = [
+    "DROP TRIGGER payments_posting_not_emptied ON payments_posting",
     "DROP TRIGGER payments_posting_append_only ON payments_posting",
     "DROP FUNCTION payments_posting_append_only()",
 ]

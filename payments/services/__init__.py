@@ -3,6 +3,7 @@
 from payments.services.callbacks import process_callback, receive_callback, retry_callback
 from payments.services.cancel import cancel_attempt
 from payments.services.clock import expire_order, look, poll
+from payments.services.ledger import post_refund, post_reversal, post_sale
 from payments.services.payables import NewPayable, close_payable, open_payable
 from payments.services.settling import settle
 from payments.services.start import start_attempt
@@ -15,6 +16,9 @@ __all__ = [
     "look",
     "open_payable",
     "poll",
+    "post_refund",
+    "post_reversal",
+    "post_sale",
     "process_callback",
     "receive_callback",
     "retry_callback",

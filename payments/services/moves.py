@@ -13,13 +13,15 @@ from payments.queries import AttemptRow
 from payments.services.schedule import next_poll
 from payments.states import OPEN, AttemptStatus, Source, check_move
 from shop.kernel.ids import new_id
+from shop.kernel.money import Money
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import joins_unit_of_work
 
 log = structlog.get_logger(__name__)
 
 # A payable whose money came is settled in the same breath, so that no further attempt can begin; one begun after the
-# attempt that paid all the same is closed by the clock. The caller holds the locks of payable and attempt.
+# attempt that paid all the same is closed by the clock. What was captured, and the gateway's fee where it is known,
+# enters the ledger here: see payments.services.ledger. The caller holds the locks of payable and attempt.
 _WRITE = """
 WITH attempt AS (
     UPDATE payments_attempt SET
@@ -29,7 +31,7 @@ WITH attempt AS (
         failure_code = %(failure_code)s::text, review_reason = %(review_reason)s::text,
         polls = %(polls)s::int, next_poll_at = %(next_poll_at)s::timestamptz, moved_at = %(moved_at)s::timestamptz
     WHERE id = %(id)s::uuid
-    RETURNING id, order_id
+    RETURNING id, order_id, gateway, status, captured, currency
 ), settled AS (
     UPDATE payments_payable payable SET state = 'settled' FROM attempt
     WHERE payable.order_id = attempt.order_id AND payable.state = 'open' AND %(status)s::text = 'succeeded'
@@ -37,6 +39,18 @@ WITH attempt AS (
     UPDATE payments_attempt other SET close_wanted = true, next_poll_at = %(at)s::timestamptz FROM attempt
     WHERE other.order_id = attempt.order_id AND other.id <> attempt.id AND %(status)s::text = 'succeeded'
       AND other.status IN ('created', 'pending', 'processing', 'unknown')
+), entry (id, kind, debit, credit, amount, currency) AS (
+    SELECT %(capture_id)s::uuid, 'capture', 'gateway_receivable', 'customer_liability', captured, currency::text
+    FROM attempt WHERE status = 'succeeded'
+    UNION ALL
+    SELECT %(fee_id)s::uuid, 'fee', 'fees', 'gateway_receivable', %(fee)s::bigint, %(fee_currency)s::text
+    FROM attempt WHERE status = 'succeeded' AND %(fee)s::bigint > 0
+), ledger AS (
+    INSERT INTO payments_posting (id, kind, source_id, order_id, attempt_id, gateway, debit, credit, amount,
+                                  currency, at)
+    SELECT entry.id, entry.kind, attempt.id, attempt.order_id, attempt.id, attempt.gateway, entry.debit,
+           entry.credit, entry.amount, entry.currency, %(at)s::timestamptz
+    FROM attempt, entry
 )
 INSERT INTO payments_move (id, attempt_id, at, from_status, to_status, source, why)
 SELECT step.id, attempt.id, %(at)s::timestamptz, step.from_status, step.to_status, %(source)s::text, %(why)s::text
@@ -75,7 +89,7 @@ def move(
     )
     asked_again = next_poll(status=last, polls=0, now=reason.now) if moved.session_id or last in OPEN else None
     moved = replace(moved, next_poll_at=asked_again)
-    _write(moved, list(zip(statuses, path or (last,), strict=False)), reason)
+    _write(moved, list(zip(statuses, path or (last,), strict=False)), reason, fee=word.fee if word else None)
     if path:
         _tell(moved, reason.now)
     return moved
@@ -114,7 +128,9 @@ def _failure_code(last: AttemptStatus, word: GatewaySession | None, reason: Reas
             return ""
 
 
-def _write(attempt: AttemptRow, steps: list[tuple[AttemptStatus, AttemptStatus]], reason: Reason) -> None:
+def _write(
+    attempt: AttemptRow, steps: list[tuple[AttemptStatus, AttemptStatus]], reason: Reason, fee: Money | None = None
+) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             _WRITE,
@@ -135,6 +151,10 @@ def _write(attempt: AttemptRow, steps: list[tuple[AttemptStatus, AttemptStatus]]
                 "ids": [new_id() for _ in steps],
                 "from": [before.value for before, _ in steps],
                 "to": [after.value for _, after in steps],
+                "capture_id": new_id(),
+                "fee_id": new_id(),
+                "fee": fee.amount if fee else 0,
+                "fee_currency": fee.currency if fee else attempt.currency,
             },
         )
 
