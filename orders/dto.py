@@ -32,6 +32,7 @@ class OrderView:
     lines: tuple[PricedLine, ...]
     totals: Totals
     captured: Money
+    refunded: Money
     email: str
     language: str
     shipping_address: dict[str, str]
@@ -58,6 +59,26 @@ class Expiry(StrEnum):
     EXPIRED = "expired"
     NOT_DUE = "not_due"
     ALREADY_CLOSED = "already_closed"
+
+
+class RefundTold(StrEnum):
+    """What the gateway says became of money on its way back."""
+
+    SUCCEEDED = "succeeded"
+    REJECTED = "rejected"
+    REVERSED = "reversed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundNews:
+    """One piece of news about a refund. `why` is a word of payments', never a person's."""
+
+    event_id: UUID
+    refund_id: UUID
+    payment_id: UUID
+    amount: Money
+    told: RefundTold
+    why: str
 
 
 class MoneyTaken(StrEnum):
@@ -110,4 +131,5 @@ class MailOrder:
     total: Money
     shipping_address: dict[str, str]
     payment_deadline: datetime
+    tracking: str
     created_at: datetime

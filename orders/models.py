@@ -27,6 +27,8 @@ class Order(models.Model):
     prices_include_tax = models.BooleanField()
     captured_minor = models.BigIntegerField(default=0, db_default=0)
     refunded_minor = models.BigIntegerField(default=0, db_default=0)
+    # News of a refund came before news of its payment: whoever counts that payment counts the refunds again.
+    refund_before_payment = models.BooleanField(default=False, db_default=False)
     # Derived and stored by the database itself, so no code path can leave it behind the figures it follows from.
     # Surplus that was given back leaves a paid order paid: what counts is captured minus refunded.
     payment_status = models.GeneratedField(
@@ -178,3 +180,33 @@ class Capture(models.Model):
 
     def __str__(self) -> str:
         return f"payment {self.payment_id}"
+
+
+class Refund(models.Model):
+    """Money of one payment that the gateway says it gave back. It counts once told of, unless it came back as well.
+
+    What was told stands in two flags that are only ever set: in whatever order news comes, and however often, the
+    row ends up the same. `payment_id` may be of a payment that is not counted yet.
+    """
+
+    refund_id = models.UUIDField(primary_key=True)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds")
+    payment_id = models.UUIDField()
+    amount_minor = models.BigIntegerField()
+    currency = models.TextField()
+    succeeded = models.BooleanField()
+    reversed = models.BooleanField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "orders_refund"
+        ordering: ClassVar = ["at", "refund_id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(name="orders_refund_amount_positive", condition=Q(amount_minor__gt=0)),
+            models.CheckConstraint(
+                name="orders_refund_something_was_told", condition=Q(succeeded=True) | Q(reversed=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"refund {self.refund_id}"

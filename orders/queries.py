@@ -22,6 +22,7 @@ _NEWEST = UUID(int=2**128 - 1)
 _COLUMNS = """
     o.id, o.number, o.user_id, o.guest, o.status, o.payment_status, o.needs_review, o.currency,
     o.subtotal_minor, o.discount_minor, o.shipping_minor, o.tax_minor, o.total_minor, o.captured_minor,
+    o.refunded_minor,
     o.email, o.language, o.shipping_address, o.billing_address, o.shipping_method,
     o.payment_deadline, o.tracking, o.created_at, o.updated_at,
     (SELECT jsonb_agg(jsonb_build_array(l.sku, l.name, l.quantity, l.unit_price_minor, l.discount_minor,
@@ -102,6 +103,7 @@ def mail_order(*, order_id: UUID) -> MailOrder | None:
         total=found.totals.total,
         shipping_address=found.shipping_address,
         payment_deadline=found.payment_deadline,
+        tracking=found.tracking,
         created_at=found.created_at,
     )
 
@@ -165,6 +167,7 @@ def _view(row: dict[str, Any]) -> OrderView:
             total=money("total"),
         ),
         captured=money("captured"),
+        refunded=money("refunded"),
         email=row["email"],
         language=row["language"],
         shipping_address=msgspec.json.decode(row["shipping_address"]),

@@ -58,6 +58,7 @@ def internal_order_json(order: OrderView) -> dict[str, Any]:
         "guest": order.guest,
         "needs_review": order.needs_review,
         "captured": money_json(order.captured),
+        "refunded": money_json(order.refunded),
         "tracking": order.tracking,
     }
 
@@ -113,6 +114,7 @@ class InternalOrderSchema(OrderDetailSchema):
     guest = serializers.BooleanField()
     needs_review = serializers.BooleanField()
     captured = MoneySchema()
+    refunded = MoneySchema()
     tracking = serializers.CharField()
 
 

@@ -31,10 +31,14 @@ CONSUMERS = {
     "orders": {
         "payment.success.v1": "orders.handlers.payment_succeeded",
         "payment.failed.v1": "orders.handlers.payment_failed",
+        "refund.succeeded.v1": "orders.handlers.refund_succeeded",
+        "refund.rejected.v1": "orders.handlers.refund_rejected",
+        "refund.reversed.v1": "orders.handlers.refund_reversed",
     },
     "payments": {
         "order.created.v1": "payments.handlers.order_created",
         "order.cancelled.v1": "payments.handlers.order_cancelled",
+        "order.fulfilled.v1": "payments.handlers.order_fulfilled",
     },
     "notifications": {
         "order.created.v1": "notifications.handlers.order_created",

@@ -13,6 +13,7 @@ from orders.errors import OrderNotFound
 from orders.events import OrderPaid, OrderRefundDue
 from orders.models import Capture, Order
 from orders.services.moves import change, locked, move, tell
+from orders.services.refunds import count_refunds
 from orders.states import EntryType, Status
 from shop.inventory import services as stock
 from shop.inventory.errors import InsufficientStock
@@ -31,7 +32,7 @@ WITH paid AS (
     SET status = 'paid', captured_minor = total_minor, payment_id = %(payment_id)s::uuid,
         updated_at = %(now)s::timestamptz
     WHERE id = %(order_id)s AND status = 'pending_payment' AND captured_minor = 0 AND total_minor > 0
-      AND total_minor = %(amount)s AND currency = %(currency)s
+      AND total_minor = %(amount)s AND currency = %(currency)s AND NOT refund_before_payment
     RETURNING id, number, checkout_id, user_id, guest, total_minor, currency
 ), captured AS (
     INSERT INTO orders_capture (payment_id, order_id, amount_minor, currency, at)
@@ -76,7 +77,10 @@ def mark_paid(*, order_id: UUID, payment_id: UUID, amount: Money, now: datetime)
     order = locked(order_id=order_id)
     if Capture.objects.filter(pk=payment_id).exists():
         return MoneyTaken.ALREADY_COUNTED
-    return _count(order, money)
+    taken = _count(order, money)
+    if order.refund_before_payment:
+        count_refunds(order_id=order_id)
+    return taken
 
 
 @joins_unit_of_work

@@ -207,6 +207,7 @@ def _view(frozen: FrozenCheckout, made: _Made) -> OrderView:
         lines=frozen.lines,
         totals=frozen.totals,
         captured=frozen.totals.total * 0,
+        refunded=frozen.totals.total * 0,
         email=frozen.email,
         language=frozen.language,
         shipping_address=frozen.shipping_address,

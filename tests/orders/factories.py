@@ -7,7 +7,7 @@ from cart.models import Cart
 from checkout.models import Checkout
 from checkout.models import Line as CheckoutLine
 from orders import services
-from orders.dto import MoneyTaken, OrderView
+from orders.dto import MoneyTaken, OrderView, RefundNews, RefundTold
 from orders.queries import order as read_order
 from orders.states import Status
 from shop.inventory import services as stock
@@ -104,6 +104,31 @@ def pay(order: OrderView, *, now: datetime, payment_id: UUID | None = None, amou
             amount=order.totals.total if amount is None else amount,
             now=now,
         )
+
+
+def news(
+    told: RefundTold,
+    payment_id: UUID,
+    refund_id: UUID | None = None,
+    *,
+    amount: Money | None = None,
+    event_id: UUID | None = None,
+) -> RefundNews:
+    """Return news of a refund, of the whole usual total unless said otherwise."""
+    return RefundNews(
+        event_id=event_id or new_id(),
+        refund_id=refund_id or new_id(),
+        payment_id=payment_id,
+        amount=amount or Money(2 * PRICE + SHIPPING, "EUR"),
+        told=told,
+        why="requested",
+    )
+
+
+def hear(order: OrderView, said: RefundNews, *, now: datetime) -> None:
+    """Let orders hear the news as its consumer does."""
+    with open_unit_of_work():
+        services.note_refund(order_id=order.order_id, news=said, now=now)
 
 
 def order_in(status: Status, *, caller: Caller, now: datetime) -> OrderView:

@@ -6,13 +6,14 @@ from functools import partial
 import pytest
 
 from orders import services
-from orders.dto import Expiry, MoneyTaken
+from orders.dto import Expiry, MoneyTaken, RefundTold
 from orders.models import Capture, Order
 from shop.inventory.models import Reservation
 from shop.kernel.auth.dto import Caller
 from shop.kernel.errors import IllegalTransition
 from shop.kernel.ids import new_id
-from tests.orders.factories import again, open_checkout, pay, placed, refunds_due, stock_of, stocked, told
+from shop.kernel.money import Money
+from tests.orders.factories import again, hear, news, open_checkout, pay, placed, refunds_due, stock_of, stocked, told
 from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,3 +87,25 @@ def test_money_that_races_the_shoppers_cancellation_is_kept_or_due_back(shopper:
     else:
         assert (taken, refunds_due(order)) == (MoneyTaken.REFUND_DUE, [("late_payment", 2_870)])
     assert again(order).status == cancelled
+
+
+def test_parts_that_go_back_at_once_are_all_counted(shopper: Caller, now: datetime) -> None:
+    order, payment_id = placed(caller=shopper, now=now), new_id()
+    pay(order, now=now, payment_id=payment_id)
+    parts = [news(RefundTold.SUCCEEDED, payment_id, amount=Money(287, "EUR")) for _ in range(10)]
+
+    at_once(*[partial(hear, order, part, now=now) for part in parts])
+
+    assert (again(order).refunded, again(order).payment_status) == (Money(2_870, "EUR"), "refunded")
+
+
+def test_a_payment_that_races_its_refund_leaves_neither_out(shopper: Caller, now: datetime) -> None:
+    for _ in range(10):
+        order, payment_id = placed(caller=shopper, now=now), new_id()
+
+        at_once(
+            partial(pay, order, payment_id=payment_id, now=now),
+            partial(hear, order, news(RefundTold.SUCCEEDED, payment_id), now=now),
+        )
+
+        assert (again(order).status, again(order).payment_status) == ("paid", "refunded")
