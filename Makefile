@@ -28,7 +28,7 @@ test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their
 coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of them takes
 	@$(PY) -m pytest -n 2 --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
 
-chaos: $(DEVELOPMENT) ## kill -9 of every process in the middle of 50 purchases; takes two minutes
+chaos: $(DEVELOPMENT) ## kill -9 of every process, and a full disk, in the middle of purchases; takes three minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)
 
 check: lint types imports migrations-check openapi-check test ## everything CI runs

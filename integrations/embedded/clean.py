@@ -19,6 +19,7 @@ def main() -> int:
         with locked_state(state_dir=state_dir) as folder:
             if elsewhere := places.existing_home_elsewhere(state_dir=folder):
                 shutil.rmtree(elsewhere)
+            shutil.rmtree(places.figures_folder(state_dir=folder), ignore_errors=True)
             shutil.rmtree(folder)
     except EmbeddedError as error:
         Terminal(stream=sys.stderr).say(f"shop: {error}; nothing was removed")

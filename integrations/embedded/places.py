@@ -18,6 +18,7 @@ from integrations.embedded.errors import EmbeddedError
 
 LONGEST_SOCKET_FOLDER = 90
 SHORT_FOLDERS = Path("/tmp")  # noqa: S108  every folder in it is checked for its owner
+MEMORY = Path("/dev/shm")  # noqa: S108  the folder in it is checked for its owner
 ELSEWHERE = Path("/var/lib/shop-embedded")
 MARK_FILE = "postgres-elsewhere"
 ORIGIN_FILE = "origin"
@@ -71,6 +72,17 @@ def socket_folder(*, preferred: Path, account: Account) -> Path:
     if len(os.fsencode(preferred)) > LONGEST_SOCKET_FOLDER:
         return own_folder(path=SHORT_FOLDERS / f"shop-{account.uid}-{_fingerprint(preferred)}", account=account)
     return own_folder(path=preferred, account=account)
+
+
+def figures_folder(*, state_dir: Path) -> Path:
+    """Return where processes keep the figures they add up: in memory if this machine allows it, else with the rest.
+
+    They are files mapped into memory, and whoever writes to one on a full disk is killed by SIGBUS.
+    """
+    if not os.access(MEMORY, os.W_OK):
+        return state_dir / "metrics"
+    ourselves = Account(name="", uid=os.geteuid(), gid=os.getegid())
+    return own_folder(path=MEMORY / f"shop-{ourselves.uid}-{_fingerprint(state_dir)}", account=ourselves)
 
 
 def server_home(*, state_dir: Path, account: Account) -> Path:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from integrations.embedded import ports
+from integrations.embedded import places, ports
 from integrations.embedded.errors import EmbeddedError, PortTaken
 
 PROBE_TIMEOUT_SECONDS = 2.0
@@ -221,7 +221,7 @@ def _file_exists(name: str, state_dir: Path) -> Callable[[], bool]:
 
 
 def _metrics_folder(name: str, state_dir: Path) -> dict[str, str]:
-    return {"PROMETHEUS_MULTIPROC_DIR": str(state_dir / "metrics" / name)}
+    return {"PROMETHEUS_MULTIPROC_DIR": str(places.figures_folder(state_dir=state_dir) / name)}
 
 
 def _free_port(preferred: int) -> int:

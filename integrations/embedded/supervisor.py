@@ -97,6 +97,8 @@ class Supervisor:
         for step in sorted({charge.process.stop_step for charge in running}):
             self._stop_together([charge for charge in running if charge.process.stop_step == step])
         self.services.stop()
+        for charge in self._charges:
+            _remove_metrics(charge.process)
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -204,6 +206,13 @@ class Supervisor:
 
 def _empty_metrics(process: Process) -> None:
     # The numbers of workers that no longer exist would be added to those of the new ones for ever.
-    if folder := process.environment.get("PROMETHEUS_MULTIPROC_DIR"):
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(folder).mkdir(parents=True)
+    if folder := _remove_metrics(process):
+        folder.mkdir(parents=True)
+
+
+def _remove_metrics(process: Process) -> Path | None:
+    folder = process.environment.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is None:
+        return None
+    shutil.rmtree(folder, ignore_errors=True)
+    return Path(folder)

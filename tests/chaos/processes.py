@@ -29,6 +29,11 @@ def child_of(pid: int) -> int:
     return _children(pid)[0]
 
 
+def family_of(pid: int) -> list[int]:
+    """Return this process and all that it has forked, at any depth; parents come before their children."""
+    return [pid, *(each for child in _children(pid) for each in family_of(child))]
+
+
 def kill(pid: int) -> None:
     """End it as a power cut would."""
     os.kill(pid, signal.SIGKILL)

@@ -46,6 +46,23 @@ def test_a_closed_folder_above_stops_another_user(state_dir: Path) -> None:
     assert not places.can_enter(path=inner, account=STRANGER)
 
 
+def test_figures_live_in_memory_and_not_on_a_disk_that_may_be_full(state_dir: Path) -> None:
+    folder = places.figures_folder(state_dir=state_dir)
+
+    assert folder.parent == places.MEMORY
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert places.figures_folder(state_dir=state_dir) == folder
+    folder.rmdir()
+
+
+def test_figures_stay_with_the_rest_where_there_is_no_memory_to_write_to(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "MEMORY", state_dir / "not there")
+
+    assert places.figures_folder(state_dir=state_dir) == state_dir / "metrics"
+
+
 @as_root
 def test_root_steps_down_and_keeps_data_and_programs_outside_closed_folders(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
