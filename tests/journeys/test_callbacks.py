@@ -2,15 +2,12 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import pytest
-from standardwebhooks import Webhook
 
 from integrations.demo.purchase import GOOD_CARD
-from integrations.sandbox_gateway.config import DEMO_WEBHOOK_SECRET
-from shop.kernel.ids import new_id
 from tests.journeys.shopper import CONFIRMATION, RECEIPT, SLOW_CARD, Shopper
+from tests.journeys.signing import event_about, signed
 from tests.journeys.stack import Shown, Stack
 from tests.journeys.waiting import eventually
 
@@ -104,7 +101,8 @@ def test_fifty_callbacks_at_once_make_one_payment(stack: Stack, shopper: Shopper
     payment = shopper.start_payment(order)
     with stack.faults(drop_callbacks=True):
         shopper.pay(payment["redirect_url"], card_number=GOOD_CARD)
-    body, headers = signed(stack.gateway("GET", f"/v1/sessions/{session_of(payment)}"))
+    body = event_about(stack.gateway("GET", f"/v1/sessions/{session_of(payment)}"))
+    headers = signed(body)
 
     def report(_: int) -> tuple[int, bytes]:
         answer = stack.http.request("POST", f"{stack.web_url}/payment-callback", body=body, headers=headers)
@@ -171,18 +169,3 @@ def test_money_for_a_cancelled_order_is_due_back(stack: Stack, shopper: Shopper)
     seen = shopper.see_order(order)
     assert seen["status"] == "cancelled"
     assert [entry["type"] for entry in seen["timeline"]].count("refund_due") == 1
-
-
-def signed(session: Shown) -> tuple[bytes, dict[str, str]]:
-    """Return the callback the gateway would have sent, signed as it signs."""
-    now = datetime.now(UTC)
-    event_id = f"evt_{new_id().hex}"
-    event = {"id": event_id, "type": "session.paid", "created_at": now.isoformat(), "mode": "test", "data": session}
-    body = json.dumps(event)
-    headers = {
-        "Content-Type": "application/json",
-        "webhook-id": event_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(DEMO_WEBHOOK_SECRET).sign(event_id, now, body),
-    }
-    return body.encode(), headers
