@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from orders.events import OrderCancelled, OrderCreated
-from payments.services import NewPayable, close_payable, open_payable
+from orders.events import OrderCancelled, OrderCreated, OrderFulfilled
+from payments.services import NewPayable, close_payable, open_payable, post_sale
 from shop.kernel.clock import utc_now
 
 
@@ -36,3 +36,8 @@ def order_cancelled(*, event: OrderCancelled, event_id: UUID) -> None:  # noqa: 
         ),
         now=utc_now(),
     )
+
+
+def order_fulfilled(*, event: OrderFulfilled, event_id: UUID) -> None:  # noqa: ARG001  the handlers' common shape
+    """Turn what the order owes its customer into revenue; an order that cost nothing has none."""
+    post_sale(order_id=event.order_id, now=utc_now())
