@@ -53,6 +53,10 @@ CONSUMERS = {
         "order.expired.v1": "integrations.analytics.handlers.order_expired",
         "payment.success.v1": "integrations.analytics.handlers.payment_succeeded",
         "payment.failed.v1": "integrations.analytics.handlers.payment_failed",
+        "order.fulfilled.v1": "integrations.analytics.handlers.order_fulfilled",
+        "refund.succeeded.v1": "integrations.analytics.handlers.refund_succeeded",
+        "refund.rejected.v1": "integrations.analytics.handlers.refund_rejected",
+        "refund.reversed.v1": "integrations.analytics.handlers.refund_reversed",
         "analytics.events.v1": "integrations.analytics.handlers.user_action",
     },
 }

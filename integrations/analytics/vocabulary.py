@@ -13,12 +13,16 @@ FACTS = frozenset(
         "Order Cancelled",
         "Order Completed",
         "Order Expired",
+        "Order Fulfilled",
         "Order Placed",
+        "Order Refunded",
         "Payment Failed",
         "Payment Redirected",
         "Payment Succeeded",
         "Product Added",
         "Product Removed",
+        "Refund Rejected",
+        "Refund Reversed",
     }
 )
 NAMES = VIEWS | FACTS

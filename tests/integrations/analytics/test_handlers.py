@@ -7,8 +7,8 @@ import pytest
 
 from integrations.analytics import handlers
 from integrations.analytics.vocabulary import FACTS
-from orders.events import OrderCancelled, OrderCreated, OrderedLine, OrderExpired, OrderPaid
-from payments.events import PaymentFailed, PaymentSucceeded
+from orders.events import OrderCancelled, OrderCreated, OrderedLine, OrderExpired, OrderFulfilled, OrderPaid
+from payments.events import PaymentFailed, PaymentSucceeded, RefundRejected, RefundReversed, RefundSucceeded
 from shop.kernel.events import Event
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
@@ -22,6 +22,8 @@ ORDER, PAYMENT, SHOPPER, FACT = new_id(), new_id(), new_id(), new_id()
 WHOSE: dict[str, Any] = {"occurred_at": AT, "order_id": ORDER, "user_id": SHOPPER, "guest": True}
 NUMBERED: dict[str, Any] = {**WHOSE, "number": "R7KD-2MNP-XW", "total": Money(2_870, "EUR")}
 ATTEMPT: dict[str, Any] = {**WHOSE, "payment_id": PAYMENT, "gateway": "sandbox", "amount": Money(2_870, "EUR")}
+REFUND: dict[str, Any] = {**ATTEMPT, "refund_id": FACT, "cause": "late_payment"}
+OF_REFUND = {"refund_id": str(FACT), "payment_id": str(PAYMENT), "gateway": "sandbox", "cause": "late_payment"}
 LINE = OrderedLine("MUG", "A mug", 2, Money(1_190, "EUR"), Money(2_380, "EUR"))
 
 CASES: list[tuple[Any, Event, str, dict[str, Any]]] = [
@@ -54,6 +56,9 @@ CASES: list[tuple[Any, Event, str, dict[str, Any]]] = [
         "Payment Failed",
         {"payment_id": str(PAYMENT), "gateway": "sandbox", "reason": "declined"},
     ),
+    (handlers.refund_succeeded, RefundSucceeded(**REFUND), "Order Refunded", OF_REFUND),
+    (handlers.refund_rejected, RefundRejected(**REFUND, code="account_closed"), "Refund Rejected", OF_REFUND),
+    (handlers.refund_reversed, RefundReversed(**REFUND, code="account_closed"), "Refund Reversed", OF_REFUND),
 ]
 
 
@@ -75,3 +80,11 @@ def test_a_fact_becomes_a_user_action(handler: Any, fact: Event, name: str, own:
         "currency": "EUR",
         **own,
     }
+
+
+def test_goods_on_their_way_are_told_without_money() -> None:
+    with open_unit_of_work():
+        handlers.order_fulfilled(event=OrderFulfilled(**WHOSE, number="R7KD-2MNP-XW", tracking="TR 1"), event_id=FACT)
+
+    told = LoggedEvent.objects.get().payload
+    assert (told["name"], told["properties"]) == ("Order Fulfilled", {"fact_id": str(FACT), "order_id": str(ORDER)})
