@@ -171,7 +171,8 @@ class Stack:
 
     def gateway(self, method: str, path: str, body: Any = None) -> Shown:
         """Call the sandbox gateway's own API."""
-        asker = Frontend(self.gateway_url, token=DEMO_API_SECRET, http=self.http)
+        secret = self._settings.get("SANDBOX_GATEWAY_SECRET", DEMO_API_SECRET)
+        asker = Frontend(self.gateway_url, token=secret, http=self.http)
         answer = asker.ask(method, path, body)
         assert answer.status < 300, answer
         shown: Shown = answer.body
