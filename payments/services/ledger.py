@@ -13,6 +13,7 @@ Captures and fees are written by the one mover of attempts, in its own statement
 """
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -129,7 +130,7 @@ def _sale(order_id: UUID, attempt_id: UUID, gateway: str, amount: Money, now: da
     )
 
 
-def _of_refund(refund: RefundRow, now: datetime) -> dict[str, object]:
+def _of_refund(refund: RefundRow, now: datetime) -> dict[str, Any]:
     return {
         "refund_id": refund.id,
         "order_id": refund.order_id,

@@ -81,10 +81,12 @@ def open_checkout(
     return checkout.id
 
 
-def placed(*, caller: Caller, now: datetime, skus: tuple[str, ...] = ("MUG",), units: int = UNITS) -> OrderView:
+def placed(
+    *, caller: Caller, now: datetime, skus: tuple[str, ...] = ("MUG",), units: int = UNITS, currency: str = "EUR"
+) -> OrderView:
     """Return an order that waits for its money; each article has `units` on the shelf before it is placed."""
     stocked(*skus, units=units)
-    checkout_id = open_checkout(caller=caller, now=now, skus=skus)
+    checkout_id = open_checkout(caller=caller, now=now, skus=skus, currency=currency)
     return services.place(caller=caller, checkout_id=checkout_id, quote_hash=None, now=now).order
 
 

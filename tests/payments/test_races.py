@@ -15,13 +15,16 @@ from payments.dto import Expiration, Processing, Settlement
 from payments.errors import OrderNotPayable
 from payments.models import Attempt, Callback, Move, Payable
 from payments.ports import GatewayUnavailable
-from payments.states import Source
+from payments.queries import RefundRow, lock_refund
+from payments.services.ledger import post_refund, post_sale
+from payments.states import AttemptStatus, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.transactions import open_unit_of_work
 from tests.integrations.sandbox_gateway.harness import eventually
 from tests.orders.factories import again
-from tests.payments.factories import SIGNED, callback_body, history, received, started, status_of, told
+from tests.payments.factories import SIGNED, attempt_in, callback_body, history, received, started, status_of, told
 from tests.payments.fakes import FakeGateway
+from tests.payments.ledger import assert_adds_up, balances, refund_of
 from tests.races import tried_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -190,3 +193,29 @@ def test_a_gateway_that_falls_silent_for_some_of_twenty_keeps_one_session(
     assert len(gateway.sessions) == 1
     assert started(shopper, order, now).payment.status == "pending"
     assert Attempt.objects.count() == 1
+
+
+def test_a_sale_and_a_refund_at_once_are_written_as_one_after_the_other(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    paid = attempt_in(AttemptStatus.SUCCEEDED, caller=shopper, order=order, gateway=gateway, now=now)
+    refunds = [refund_of(paid, 900, now) for _ in range(3)]
+
+    def give_back(refund: RefundRow) -> None:
+        with open_unit_of_work():
+            lock_refund(refund_id=refund.id, order_id=refund.order_id)
+            post_refund(refund=refund, now=now)
+
+    def sell() -> None:
+        with open_unit_of_work():
+            post_sale(order_id=order.order_id, now=now)
+
+    results = tried_at_once(sell, sell, *[partial(give_back, refund) for refund in [*refunds, *refunds]])
+
+    assert list(raised(results)) == []
+    assert sum(balances("EUR").values()) == 0
+    assert balances("EUR")["gateway_receivable"] == order.totals.total.amount - 2_700
+    # Whoever came first: nothing is owed twice, and what was sold is what no refund held.
+    assert balances("EUR").get("customer_liability", 0) == 0
+    assert balances("EUR")["revenue"] == -170
+    assert_adds_up()
