@@ -158,6 +158,29 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundSettlement:
+    """What one settlement of a refund did, and the status the refund has now."""
+
+    refund_id: UUID
+    outcome: Outcome
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundsAdopted:
+    """What a gateway's list of one payment's refunds changed here.
+
+    `strange` are those that contradict ours or are not of this payment's kind of money, `unfit` those for which no
+    captured money is left here; they have the gateway's ids.
+    """
+
+    settled: tuple[RefundSettlement, ...] = ()
+    imported: tuple[UUID, ...] = ()
+    strange: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """How many messages of one callback were new, and how many we had already."""
 
@@ -166,12 +189,13 @@ class Receipt:
 
 
 class Processing(StrEnum):
-    """What became of one stored callback when it was looked at."""
+    """What became of one stored callback when it was looked at. Put off: the gateway was not asked, no try is spent."""
 
     APPLIED = "applied"
     PARKED = "parked"
     QUARANTINED = "quarantined"
     POSTPONED = "postponed"
+    PUT_OFF = "put_off"
     DEAD = "dead"
     NOT_DUE = "not_due"
 

@@ -1,6 +1,6 @@
 """What Prometheus hears of payments."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 _CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LAG_SECONDS = (0.1, 0.5, 1, 2, 5, 15, 60, 300, 1_800, 7_200, 86_400)
@@ -22,6 +22,28 @@ gateway_calls = Histogram(
     ["gateway", "call", "result"],
     buckets=_CALL_SECONDS,
 )
+# Each process has circuits of its own; the last that learned something speaks for all.
+gateway_circuit = Gauge(
+    "payments_gateway_circuit",
+    "Whether the gateway is asked: 0 always, 1 by one call at a time, 2 not at all.",
+    ["gateway"],
+    multiprocess_mode="mostrecent",
+)
+gateway_held_back = Counter(
+    "payments_gateway_held_back_total",
+    "Calls that were not made, so that nobody waits for them.",
+    ["gateway", "reason"],
+)
 expirations = Counter(
     "payments_expirations_total", "Orders looked at past their deadline, by what came of it.", ["outcome"]
+)
+refunds_requested = Counter("payments_refunds_requested_total", "Refunds written down, by cause.", ["gateway", "cause"])
+refund_moves = Counter("payments_refund_moves_total", "Moves of refunds.", ["gateway", "status"])
+refund_settlements = Counter(
+    "payments_refund_settlements_total",
+    "Times a gateway was asked about a refund, and what came of it.",
+    ["source", "outcome"],
+)
+refunds_not_imported = Counter(
+    "payments_refunds_not_imported_total", "Refunds a gateway alone knows of that do not fit what we know.", ["gateway"]
 )

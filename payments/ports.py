@@ -1,10 +1,30 @@
 """What payments needs from outside, as Protocols that settings fill in."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Protocol
 
 from payments.dto import CallbackMessage, GatewayRefund, GatewaySession, RefundRequest, SessionRequest
+
+_patience_seconds: ContextVar[float | None] = ContextVar("patience_seconds", default=None)
+
+
+def patience_seconds(usual: float) -> float:
+    """Return how long a gateway is waited for at present: its usual time-out, or less when the caller has less."""
+    patience = _patience_seconds.get()
+    return usual if patience is None else min(usual, patience)
+
+
+@contextmanager
+def waiting_at_most(seconds: float | None) -> Iterator[None]:
+    """Make the enclosed calls give up after so long; None leaves the usual time-outs."""
+    token = _patience_seconds.set(seconds)
+    try:
+        yield
+    finally:
+        _patience_seconds.reset(token)
 
 
 class GatewayUnavailable(Exception):
@@ -24,7 +44,7 @@ class CallbackInvalid(Exception):
 
 
 class Gateway(Protocol):
-    """One payment provider. Every call has a time-out and happens outside any transaction."""
+    """One payment provider. Every call has a time-out (`patience_seconds`) and happens outside any transaction."""
 
     name: str
 

@@ -11,6 +11,7 @@ from orders import queries as orders
 from payments import queries, services
 from payments.dto import Processing
 from payments.ports import GatewayRefused, GatewayUnavailable
+from payments.services.circuits import GatewayHeldBack
 from shop.kernel.clock import utc_now
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,9 @@ def _each(ids: Iterable[UUID], serve: Callable[[UUID], object]) -> None:
     for row_id in ids:
         try:
             silent = serve(row_id) is Processing.POSTPONED
+        except GatewayHeldBack:
+            # It cost no time, and the rows behind may be another gateway's.
+            continue
         except GatewayUnavailable:
             silent = True
         except GatewayRefused as error:

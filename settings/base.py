@@ -225,6 +225,17 @@ SANDBOX_WEBHOOK_SECRETS = env.list("SANDBOX_WEBHOOK_SECRETS", default=[])
 PAYMENT_RETURN_ORIGINS = env.list("PAYMENT_RETURN_ORIGINS", default=[])
 GATEWAY_CONNECT_TIMEOUT_SECONDS = env.float("GATEWAY_CONNECT_TIMEOUT_SECONDS", default=3.0)
 GATEWAY_READ_TIMEOUT_SECONDS = env.float("GATEWAY_READ_TIMEOUT_SECONDS", default=10.0)
+# In each process. Of the threads of a web process (4) half stay free for everything else while a gateway hangs.
+GATEWAY_CALLS_AT_ONCE = env.int("GATEWAY_CALLS_AT_ONCE", default=2)
+# For a call that finds no slot free, while the gateway seems well.
+GATEWAY_SLOT_WAIT_SECONDS = env.float("GATEWAY_SLOT_WAIT_SECONDS", default=1.0)
+# So many calls without an answer, within the window and none answered between, and the gateway is left alone for the
+# pause; then one call finds out. 0 never leaves it alone.
+GATEWAY_CIRCUIT_SILENCES = env.int("GATEWAY_CIRCUIT_SILENCES", default=4)
+GATEWAY_CIRCUIT_WINDOW_SECONDS = env.float("GATEWAY_CIRCUIT_WINDOW_SECONDS", default=60.0)
+GATEWAY_CIRCUIT_PAUSE_SECONDS = env.float("GATEWAY_CIRCUIT_PAUSE_SECONDS", default=15.0)
+# Whoever reads a payment is answered from the database when the gateway takes longer.
+PAYMENT_LOOK_TIMEOUT_SECONDS = env.float("PAYMENT_LOOK_TIMEOUT_SECONDS", default=2.0)
 PAYMENT_POLL_DELAYS_SECONDS = env.list("PAYMENT_POLL_DELAYS_SECONDS", cast=int, default=[60, 120, 300])
 PAYMENT_POLL_QUIET_SECONDS = env.int("PAYMENT_POLL_QUIET_SECONDS", default=300)
 PAYMENT_UNKNOWN_DELAYS_SECONDS = env.list(
@@ -232,6 +243,18 @@ PAYMENT_UNKNOWN_DELAYS_SECONDS = env.list(
 )
 # After an attempt ended without money: the gateway may know better later.
 PAYMENT_LATE_LOOK_DELAYS_SECONDS = env.list("PAYMENT_LATE_LOOK_DELAYS_SECONDS", cast=int, default=[3_600, 86_400])
+# A refund the gateway never answered for; then a person decides.
+PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS = env.list(
+    "PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS", cast=int, default=[60, 300, 3_600, *[86_400] * 5]
+)
+# A refund under way: banks take days.
+PAYMENT_REFUND_POLL_DELAYS_SECONDS = env.list(
+    "PAYMENT_REFUND_POLL_DELAYS_SECONDS", cast=int, default=[60, 300, 1_800, 7_200, 21_600, 86_400]
+)
+# A refund that was done: the customer's bank may send it back.
+PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS = env.list(
+    "PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS", cast=int, default=[3_600, 86_400, 604_800]
+)
 # A payment made in a gateway's test mode pays nothing where this is true, and the other way round.
 PAYMENT_LIVE_MODE = env.bool("PAYMENT_LIVE_MODE", default=True)
 CALLBACK_RETRY_DELAYS_SECONDS = env.list(

@@ -11,7 +11,7 @@ import urllib3
 from django.conf import settings
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from payments.ports import GatewayUnavailable
+from payments.ports import GatewayUnavailable, patience_seconds
 
 REPEATS = 2
 POOL_SIZE = 8
@@ -32,7 +32,7 @@ class Answer:
 class Call:
     """One request. With `key` a repeat is known as such to the gateway."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     body: Mapping[str, Any] | None = None
     key: str = ""
@@ -44,13 +44,7 @@ class GatewayHttp:
     def __init__(self, *, url: str, secret: str) -> None:
         self._url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {secret}", "accept": "application/json"}
-        self._pool = urllib3.PoolManager(
-            maxsize=POOL_SIZE,
-            retries=False,
-            timeout=urllib3.Timeout(
-                connect=settings.GATEWAY_CONNECT_TIMEOUT_SECONDS, read=settings.GATEWAY_READ_TIMEOUT_SECONDS
-            ),
-        )
+        self._pool = urllib3.PoolManager(maxsize=POOL_SIZE, retries=False)
 
     def send(self, call: Call) -> Answer:
         """Return the answer; GatewayUnavailable when there is none, or only server errors, after the repeats.
@@ -58,8 +52,11 @@ class GatewayHttp:
         A read that timed out is not repeated here: the gateway may be doing it this moment, and whoever waits has
         waited long enough. The row is kept and asked about again by the clock, under the same key.
         """
+        began = time.monotonic()
         for repeat in range(REPEATS + 1):
             if repeat:
+                if time.monotonic() - began >= patience_seconds(settings.GATEWAY_READ_TIMEOUT_SECONDS):
+                    break
                 time.sleep(_PAUSE_SECONDS * 2**repeat * random.uniform(0.5, 1.5))  # noqa: S311  no secret
             try:
                 return self._once(call)
@@ -80,7 +77,13 @@ class GatewayHttp:
             headers["content-type"] = "application/json"
             body = msgspec.json.encode(call.body)
         response = self._pool.request(
-            call.method, self._url + call.path, body=body, headers=headers, redirect=False, preload_content=True
+            call.method,
+            self._url + call.path,
+            body=body,
+            headers=headers,
+            timeout=_time_out(),
+            redirect=False,
+            preload_content=True,
         )
         if response.status >= _SERVER_ERROR or response.status == _TOO_MANY_REQUESTS:
             raise _ServerError(f"status {response.status}")
@@ -88,6 +91,13 @@ class GatewayHttp:
             return Answer(response.status, msgspec.json.decode(response.data))
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _ServerError(f"status {response.status} without JSON") from None
+
+
+def _time_out() -> urllib3.Timeout:
+    return urllib3.Timeout(
+        connect=patience_seconds(settings.GATEWAY_CONNECT_TIMEOUT_SECONDS),
+        read=patience_seconds(settings.GATEWAY_READ_TIMEOUT_SECONDS),
+    )
 
 
 class _ServerError(Exception):

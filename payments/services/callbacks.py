@@ -18,6 +18,7 @@ from payments.models import Callback
 from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
 from payments.queries import AttemptRow, attempt_of_reference, attempt_of_session
 from payments.services import gateways
+from payments.services.circuits import GatewayHeldBack
 from payments.services.schedule import LEASE_SECONDS, next_try
 from payments.services.settling import settle_row
 from payments.states import UNANSWERED, CallbackState, Source
@@ -94,6 +95,8 @@ def process_callback(*, callback_id: UUID, now: datetime) -> Processing:
         return Processing.NOT_DUE
     try:
         result = _apply(callback, now)
+    except GatewayHeldBack as error:
+        return _put_off(callback, now + timedelta(seconds=error.retry_after_seconds))
     except (GatewayUnavailable, GatewayRefused) as error:
         return _postpone(callback, CallbackState.RECEIVED, f"{type(error).__name__}: {error}", now)
     except Exception as error:
@@ -179,6 +182,13 @@ def _attempt_of(callback: _Claimed) -> AttemptRow | None:
         return None
     attempt = attempt_of_reference(gateway=callback.gateway, reference=word.reference)
     return attempt if attempt is not None and attempt.status in UNANSWERED else None
+
+
+def _put_off(callback: _Claimed, at: datetime) -> Processing:
+    """Let the callback wait, at no cost: the gateway was not asked, and that must not bring its death any nearer."""
+    Callback.objects.filter(id=callback.id).update(attempts=callback.attempts - 1, next_attempt_at=at)
+    metrics.callbacks.labels(callback.gateway, "put_off").inc()
+    return Processing.PUT_OFF
 
 
 def _postpone(callback: _Claimed, state: CallbackState, error: str, now: datetime) -> Processing:

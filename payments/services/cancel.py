@@ -7,6 +7,7 @@ from payments.dto import PaymentView
 from payments.errors import GatewayDown, PaymentNotFound
 from payments.ports import GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, view_of
+from payments.services.circuits import retry_after
 from payments.services.settling import close_row, settle_row
 from payments.states import UNANSWERED, AttemptStatus, Source, check_move
 from shop.kernel.auth.dto import Caller
@@ -31,8 +32,8 @@ def cancel_attempt(*, caller: Caller, payment_id: UUID, now: datetime) -> Paymen
     source = Source.STAFF if caller.staff else Source.SHOPPER
     try:
         closed = _closed(attempt, source, now)
-    except GatewayUnavailable:
-        raise GatewayDown(payment_id=payment_id) from None
+    except GatewayUnavailable as error:
+        raise GatewayDown(payment_id=payment_id, retry_after_seconds=retry_after(error)) from None
     if closed.status is not AttemptStatus.CANCELLED:
         check_move(closed.status, AttemptStatus.CANCELLED)
         raise IllegalTransition(entity="A payment", current=closed.status, wanted=AttemptStatus.CANCELLED)

@@ -12,6 +12,7 @@ from payments.dto import Expiration, Outcome, PaymentView, Settlement
 from payments.models import Attempt, Payable
 from payments.ports import GatewayRefused, GatewayUnavailable
 from payments.queries import UNANSWERED_REVIEW, AttemptRow, attempt_row, open_attempt, payment
+from payments.services.circuits import GatewayHeldBack
 from payments.services.moves import Reason
 from payments.services.payables import NewPayable, open_payable
 from payments.services.schedule import LEASE_SECONDS, next_expiry, next_poll, quiet_since
@@ -28,16 +29,22 @@ def poll(*, attempt_id: UUID, now: datetime) -> Settlement | None:
     """Ask the gateway about an attempt whose turn has come; None when another clock took the turn.
 
     An attempt whose order was cancelled is closed at the gateway instead. GatewayUnavailable and GatewayRefused pass
-    through: the next turn is written down before the call.
+    through: the next turn is written down before the call. A turn in which the gateway was not asked is not counted.
     """
     forbid_unit_of_work("Polling a payment")
     attempt = attempt_row(attempt_id=attempt_id)
     if attempt is None or not _claim_turn(attempt, now):
         return None
     try:
-        return _close(attempt, now) if _is_to_be_closed(attempt) else _ask(attempt, now)
-    finally:
+        settlement = _close(attempt, now) if _is_to_be_closed(attempt) else _ask(attempt, now)
+    except GatewayHeldBack as error:
+        _put_off(attempt, now + timedelta(seconds=error.retry_after_seconds))
+        raise
+    except BaseException:
         _give_to_a_person_if_exhausted(attempt, now)
+        raise
+    _give_to_a_person_if_exhausted(attempt, now)
+    return settlement
 
 
 def look(*, payment_id: UUID, now: datetime) -> PaymentView | None:
@@ -84,6 +91,12 @@ def _claim_turn(attempt: AttemptRow, now: datetime) -> bool:
         # The last turn hands the attempt to a person; a crash before that must not forget it.
         after = now + timedelta(seconds=LEASE_SECONDS)
     return turn.update(polls=attempt.polls + 1, next_poll_at=after) == 1
+
+
+def _put_off(attempt: AttemptRow, at: datetime) -> None:
+    """Give the turn back, unless something has moved the attempt meanwhile."""
+    turn = Attempt.objects.filter(id=attempt.id, status=attempt.status, polls=attempt.polls + 1)
+    turn.update(polls=attempt.polls, next_poll_at=at)
 
 
 def _is_to_be_closed(attempt: AttemptRow) -> bool:

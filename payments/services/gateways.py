@@ -11,8 +11,9 @@ from django.utils.module_loading import import_string
 
 from payments import metrics
 from payments.dto import GatewayRefund, GatewaySession, RefundRequest, SessionRequest
-from payments.ports import Gateway, GatewayRefused, GatewayUnavailable
+from payments.ports import Gateway, GatewayRefused, GatewayUnavailable, waiting_at_most
 from payments.queries import AttemptRow, RefundRow
+from payments.services.circuits import circuit_of
 from shop.kernel.transactions import forbid_unit_of_work
 
 log = structlog.get_logger(__name__)
@@ -31,16 +32,18 @@ def _gateway_at(path: str) -> Gateway:
     return make()
 
 
-def ask(*, attempt: AttemptRow) -> GatewaySession:
-    """Return the gateway's present word on the attempt.
+def ask(*, attempt: AttemptRow, patient: bool = True) -> GatewaySession:
+    """Return the gateway's present word on the attempt; without patience within PAYMENT_LOOK_TIMEOUT_SECONDS.
 
     An attempt whose session id we never learned is asked for by its idempotency key: the gateway answers with the
     session it made then, or makes the one it never made; there is no second one either way.
     """
     gateway = gateway_named(attempt.gateway)
     if attempt.session_id:
-        return _measured("fetch_session", attempt, lambda: gateway.fetch_session(attempt.session_id))
-    return _measured("create_session", attempt, lambda: gateway.create_session(request_of(attempt=attempt)))
+        return _measured("fetch_session", attempt, lambda: gateway.fetch_session(attempt.session_id), patient=patient)
+    return _measured(
+        "create_session", attempt, lambda: gateway.create_session(request_of(attempt=attempt)), patient=patient
+    )
 
 
 def close(*, attempt: AttemptRow) -> GatewaySession:
@@ -72,7 +75,8 @@ def list_refunds(*, of: AttemptRow | RefundRow) -> list[GatewayRefund]:
 def fetch(*, gateway: str, session_id: str) -> GatewaySession:
     """Return the gateway's word on a session none of our attempts is known to have."""
     forbid_unit_of_work("Asking a gateway")
-    return gateway_named(gateway).fetch_session(session_id)
+    with circuit_of(gateway).call(patient=True):
+        return gateway_named(gateway).fetch_session(session_id)
 
 
 def request_of(*, attempt: AttemptRow) -> SessionRequest:
@@ -97,8 +101,15 @@ def refund_request_of(*, refund: RefundRow) -> RefundRequest:
     )
 
 
-def _measured(call: str, row: AttemptRow | RefundRow, asked: Callable[[], T]) -> T:
+def _measured(call: str, row: AttemptRow | RefundRow, asked: Callable[[], T], *, patient: bool = True) -> T:
+    """Ask with a slot held. Beside the gateway's own, raises GatewayHeldBack when nobody may ask at present."""
     forbid_unit_of_work("Asking a gateway")
+    limit = None if patient else settings.PAYMENT_LOOK_TIMEOUT_SECONDS
+    with circuit_of(row.gateway).call(patient=patient), waiting_at_most(limit):
+        return _timed(call, row, asked)
+
+
+def _timed(call: str, row: AttemptRow | RefundRow, asked: Callable[[], T]) -> T:
     began = time.perf_counter()
     result = "failed"
     try:

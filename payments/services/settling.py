@@ -14,6 +14,7 @@ from payments.errors import PaymentNotFound
 from payments.ports import GatewayRefused, GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, lock_attempt
 from payments.services import gateways
+from payments.services.circuits import GatewayHeldBack
 from payments.services.moves import Reason, hold_for_review, move, settled
 from payments.states import OPEN, UNANSWERED, AttemptStatus, Source, meaning, moves_to
 from shop.kernel.transactions import forbid_unit_of_work, unit_of_work
@@ -22,8 +23,9 @@ from shop.kernel.transactions import forbid_unit_of_work, unit_of_work
 def settle(*, attempt_id: UUID, source: Source, now: datetime) -> Settlement:
     """Ask the gateway and bring the attempt to its word.
 
-    Raises GatewayUnavailable (the attempt stays as it is, or is `unknown` when its session was never confirmed),
-    GatewayRefused when the gateway denies a session it gave us, and PaymentNotFound.
+    Raises GatewayUnavailable (the attempt stays as it is, or is `unknown` when its session was never confirmed;
+    GatewayHeldBack, which is one too: nobody asked), GatewayRefused when the gateway denies a session it gave us, and
+    PaymentNotFound.
     """
     forbid_unit_of_work("Settling a payment")
     attempt = attempt_row(attempt_id=attempt_id)
@@ -48,7 +50,10 @@ def answered(*, attempt: AttemptRow, source: Source, now: datetime) -> GatewaySe
     if attempt.status is AttemptStatus.SUCCEEDED or (attempt.status not in OPEN and not attempt.session_id):
         return settled(attempt=attempt, outcome=Outcome.UNCHANGED, source=source)
     try:
-        return gateways.ask(attempt=attempt)
+        return gateways.ask(attempt=attempt, patient=source is not Source.READER)
+    except GatewayHeldBack:
+        # Nobody asked, so nothing is unknown that was known before.
+        raise
     except GatewayUnavailable as error:
         if attempt.status is AttemptStatus.CREATED:
             leave_unknown(attempt=attempt, reason=Reason(source=source, why=str(error), now=now))

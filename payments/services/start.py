@@ -15,6 +15,7 @@ from payments.dto import GatewaySession, Outcome, PaymentView, SessionState, Set
 from payments.errors import GatewayDown, OrderNotFound, OrderNotPayable, ReturnUrlNotAllowed, UnknownGateway
 from payments.ports import GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, open_attempt, view_of
+from payments.services.circuits import retry_after
 from payments.services.clock import look
 from payments.services.moves import settled
 from payments.services.schedule import next_poll
@@ -198,11 +199,11 @@ def _insert(order: PayableOrder, fresh: AttemptRow, now: datetime) -> tuple[str,
 def _with_session(*, attempt: AttemptRow, now: datetime) -> PaymentView:
     try:
         answer = answered(attempt=attempt, source=Source.START, now=now)
-    except GatewayUnavailable:
+    except GatewayUnavailable as error:
         latest = _latest(attempt)
         # Another call of the same shopper may have got through meanwhile.
         if latest.status in UNANSWERED:
-            raise GatewayDown(payment_id=attempt.id) from None
+            raise GatewayDown(payment_id=attempt.id, retry_after_seconds=retry_after(error)) from None
         return view_of(row=latest)
     if not isinstance(answer, Settlement):
         if answer.state is SessionState.OPEN and not differences(attempt=attempt, word=answer):

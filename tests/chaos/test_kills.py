@@ -23,6 +23,7 @@ SETTINGS = {
     "PAYMENT_POLL_QUIET_SECONDS": "1",
     "PAYMENT_UNKNOWN_DELAYS_SECONDS": ",".join(["3"] * 40),
     "CALLBACK_RETRY_DELAYS_SECONDS": ",".join(["2"] * 40),
+    "GATEWAY_CIRCUIT_PAUSE_SECONDS": "1",
     "CLOCK_INTERVAL_SECONDS": "1",
 }
 # A name is the process itself; `of` one that it has forked.

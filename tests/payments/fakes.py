@@ -8,8 +8,17 @@ from threading import RLock
 
 from pytest_django import Settings
 
-from payments.dto import CallbackMessage, GatewaySession, SessionRequest, SessionState
+from payments.dto import (
+    CallbackMessage,
+    GatewayRefund,
+    GatewaySession,
+    RefundRequest,
+    RefundState,
+    SessionRequest,
+    SessionState,
+)
 from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from payments.services.circuits import circuit_of
 from payments.services.gateways import gateway_named
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
@@ -35,7 +44,7 @@ class Silence:
 
 
 class FakeGateway:
-    """Sessions by id and by idempotency key. `calls` tells what was asked, in order."""
+    """Sessions and refunds by id and by idempotency key. `calls` tells what was asked, in order."""
 
     name = "fake"
 
@@ -52,6 +61,11 @@ class FakeGateway:
         self.silences: dict[str, Silence] = {}
         self.refusal: str | None = None
         self.lies: dict[str, object] = {}
+        self.refunds: dict[str, GatewayRefund] = {}
+        self.refund_by_key: dict[str, str] = {}
+        self.refunds_begin = RefundState.SUCCEEDED
+        self.refund_refusal: str | None = None
+        self.refund_lies: dict[str, object] = {}
         self.meanwhile: dict[str, Callable[[], None]] = {}
 
     # --- what shops ask ---
@@ -86,12 +100,48 @@ class FakeGateway:
         """Yield sessions, oldest first."""
         yield from self.sessions.values()
 
+    def create_refund(self, request: RefundRequest) -> GatewayRefund:
+        """Give money back; the same idempotency key gives the same refund."""
+        with self._lock, self._answering("create_refund"):
+            refund_id = self.refund_by_key.get(request.idempotency_key)
+            if refund_id is None:
+                if self.refund_refusal is not None:
+                    raise GatewayRefused(self.refund_refusal, "The fake refuses.")
+                refund_id = self._give_back(request.session_id, request.amount, request.reference, self.refunds_begin)
+                self.refund_by_key[request.idempotency_key] = refund_id
+            refund = self.refunds[refund_id]
+            assert (refund.amount, refund.reference) == (request.amount, request.reference), "one key, two bodies"
+            return self._refund_told(refund)
+
+    def fetch_refund(self, *, refund_id: str, session_id: str) -> GatewayRefund:
+        """Return the present word."""
+        with self._answering("fetch_refund"), self._lock:
+            if refund_id not in self.refunds or self.refunds[refund_id].session_id != session_id:
+                raise GatewayRefused("not_found", "There is no such refund.")
+            return self._refund_told(self.refunds[refund_id])
+
+    def list_refunds(self, *, session_id: str, payment_id: str) -> Iterator[GatewayRefund]:
+        """Yield a session's refunds, oldest first."""
+        with self._answering("list_refunds"), self._lock:
+            listed = [self._refund_told(one) for one in self.refunds.values() if one.session_id == session_id]
+        yield from listed
+
+    def list_refunds_since(self, *, created_after: datetime) -> Iterator[GatewayRefund]:
+        """Yield refunds, oldest first."""
+        yield from self.refunds.values()
+
     def parse_callback(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> list[CallbackMessage]:
         """Believe whoever knows the signature."""
         if headers.get("webhook-signature") != SIGNATURE:
             raise CallbackInvalid("not signed")
         return [
-            CallbackMessage(item["event_id"], item["type"], item["session_id"], _EVENTS_AT.get(item["type"]))
+            CallbackMessage(
+                item["event_id"],
+                item["type"],
+                item["session_id"],
+                _EVENTS_AT.get(item["type"]),
+                concerns_refunds=item["type"].startswith("refund."),
+            )
             for item in json.loads(body)
         ]
 
@@ -116,6 +166,27 @@ class FakeGateway:
             self.pay(session_id)
             return True
 
+    def refund_in_dashboard(self, amount: int, state: RefundState = RefundState.SUCCEEDED) -> str:
+        """Let the gateway's own staff give money of the one session back; return the refund's id there."""
+        session_id = self.only_session()
+        with self._lock:
+            return self._give_back(session_id, Money(amount, self.sessions[session_id].amount.currency), "", state)
+
+    def refund_becomes(self, refund_id: str, state: RefundState, failure_code: str = "") -> None:
+        """Let the refund change, as banks and time change it."""
+        with self._lock:
+            self.refunds[refund_id] = replace(self.refunds[refund_id], state=state, failure_code=failure_code)
+
+    def forget_keys(self) -> None:
+        """Forget every idempotency key, as gateways do after an hour or a day."""
+        self.by_key.clear()
+        self.refund_by_key.clear()
+
+    def only_refund(self) -> str:
+        """Return the id of the one refund there is."""
+        (refund_id,) = self.refunds
+        return refund_id
+
     def fall_silent(self, call: str, *, times: int = 1, after_doing: bool = False) -> None:
         """Leave the next calls of this kind unanswered."""
         self.silences[call] = Silence(times, after_doing, GatewayUnavailable("silence"))
@@ -137,6 +208,32 @@ class FakeGateway:
         if session_id not in self.sessions:
             raise GatewayRefused("not_found", "There is no such session.")
         return replace(self.sessions[session_id], **self.lies)  # type: ignore[arg-type]  # a test's own choice of fields
+
+    def _refund_told(self, refund: GatewayRefund) -> GatewayRefund:
+        return replace(refund, **self.refund_lies)  # type: ignore[arg-type]  # a test's own choice of fields
+
+    def _give_back(self, session_id: str, amount: Money, reference: str, state: RefundState) -> str:
+        """Make a refund, unless more would go back than came."""
+        session = self.sessions[session_id]
+        back = sum(
+            one.amount.amount
+            for one in self.refunds.values()
+            if one.session_id == session_id and one.state in {RefundState.PENDING, RefundState.SUCCEEDED}
+        )
+        if back + amount.amount > session.captured.amount:
+            raise GatewayRefused("refund_exceeds_captured", "There is not so much left.")
+        refund_id = f"re_{new_id().hex}"
+        self.refunds[refund_id] = GatewayRefund(
+            refund_id=refund_id,
+            session_id=session_id,
+            payment_id=session.payment_id,
+            reference=reference,
+            state=state,
+            amount=amount,
+            live=False,
+            failure_code="bank_refused" if state is RefundState.REJECTED else "",
+        )
+        return refund_id
 
     def _answering(self, call: str) -> "_Call":
         return _Call(self, call)
@@ -183,6 +280,7 @@ def only_gateway(settings: Settings) -> FakeGateway:
     settings.DEFAULT_GATEWAY = "fake"
     settings.PAYMENT_RETURN_ORIGINS = ["https://shop.example.com"]
     settings.PAYMENT_LIVE_MODE = False
+    circuit_of.cache_clear()
     fake = gateway_named("fake")
     assert isinstance(fake, FakeGateway)
     fake.forget()
