@@ -29,6 +29,7 @@ OWN_ROOMS = {
     "shop/catalog": {"shopify", "management", "static", "seed"},
     "checkout": {"rates"},
     "notifications": {"rendering"},
+    "payments": {"management"},
 }
 
 
