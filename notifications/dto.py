@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from orders.dto import MailOrder
+from payments.dto import PaymentView
 from shop.kernel.money import Money
 
 
@@ -16,20 +17,34 @@ class Template(StrEnum):
     PAYMENT_RECEIPT = "payment_receipt"
     PAYMENT_FAILED = "payment_failed"
     PAYMENT_EXPIRED = "payment_expired"
+    ORDER_CANCELLED = "order_cancelled"
+    ORDER_FULFILLED = "order_fulfilled"
+    REFUND_SENT = "refund_sent"
+    REFUND_REVERSED = "refund_reversed"
+    REFUND_REJECTED = "refund_rejected"
+
+
+# These go to the shop's own people, at SUPPORT_EMAIL: the shopper has nothing to do about it.
+FOR_STAFF = frozenset({Template.REFUND_REJECTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A fact somebody is to be told of: which event, about which order and how much money."""
+    """A fact somebody is to be told of: which event, about which order, and how much money where not its total.
+
+    `cause` is a word of orders or payments for why it happened, `payment_id` the payment it is about, if any.
+    """
 
     event_id: UUID
     template: Template
     order_id: UUID
     user_id: UUID
     guest: bool
-    amount: Money
     occurred_at: datetime
+    amount: Money | None = None
     failure_code: str = ""
+    cause: str = ""
+    payment_id: UUID | None = None
 
 
 class Standing(StrEnum):
@@ -49,8 +64,10 @@ class Occasion:
     amount: Money
     occurred_at: datetime
     failure_code: str
+    cause: str
     order: MailOrder
     standing: Standing
+    payment: PaymentView | None
 
 
 @dataclass(frozen=True, slots=True)

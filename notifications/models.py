@@ -28,6 +28,8 @@ class Mail(models.Model):
     amount_minor = models.BigIntegerField()
     currency = models.TextField()
     failure_code = models.TextField(default="", db_default="")
+    cause = models.TextField(default="", db_default="")
+    payment_id = models.UUIDField(null=True)
     # The request that began it all: mails are sent many at a time, and each goes on with its own trace.
     correlation_id = models.TextField(default="", db_default="")
     occurred_at = models.DateTimeField()

@@ -12,6 +12,7 @@ from notifications.models import Mail
 from notifications.states import State
 from orders import queries as orders
 from orders.dto import PayableOrder
+from payments import queries as payments
 from shop.kernel.money import Money
 
 # Orders' own words for an order that waits for its money, and for one that takes none any more.
@@ -56,8 +57,10 @@ def letter_of(*, mail: Mail, now: datetime) -> Letter:
         amount=Money(mail.amount_minor, mail.currency),
         occurred_at=mail.occurred_at,
         failure_code=mail.failure_code,
+        cause=mail.cause,
         order=order,
         standing=_standing(payable, now=now),
+        payment=payments.payment(payment_id=mail.payment_id) if mail.payment_id else None,
     )
     return rendering.render(occasion=occasion, language=mail.language)
 

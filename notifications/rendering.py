@@ -18,14 +18,18 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.template import Context, Engine
 from django.template.loader import render_to_string
+from django.urls import reverse
 
-from notifications.dto import Letter, Occasion, Standing, Template
+from notifications.dto import FOR_STAFF, Letter, Occasion, Standing, Template
 from orders.dto import MailOrder
+from payments.dto import PaymentView
 from shop.kernel.money import Money, exponent
 
 _FOLDER = "notifications"
+_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 _BREAKS = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029]+")
 _CITY_BEFORE_CODE = frozenset({"US", "CA", "AU", "GB"})
+_OF_REFUNDS = frozenset({Template.REFUND_SENT, Template.REFUND_REVERSED, Template.REFUND_REJECTED})
 
 Fact = tuple[str, str]
 
@@ -44,6 +48,8 @@ def check_settings() -> None:
         settings.FRONTEND_ORDER_URL.format(order_id="")
     except (LookupError, ValueError) as error:
         raise ImproperlyConfigured("FRONTEND_ORDER_URL may hold one placeholder: {order_id}.") from error
+    if settings.SUPPORT_EMAIL and not _ADDRESS.fullmatch(settings.SUPPORT_EMAIL):
+        raise ImproperlyConfigured("SUPPORT_EMAIL must be one e-mail address, such as help@shop.example.com.")
     try:
         _zone(settings.SHOP_TIME_ZONE)
     except (ZoneInfoNotFoundError, ValueError) as error:
@@ -57,16 +63,7 @@ def render(*, occasion: Occasion, language: str) -> Letter:
     spoken = language if language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
     locale = Locale.parse(spoken)
     order = occasion.order
-    said = {
-        "shop_name": settings.SHOP_NAME,
-        "name": order.shipping_address.get("name", ""),
-        "number": order.number,
-        "amount": money_in_words(money=occasion.amount, locale=locale),
-        "total": money_in_words(money=order.total, locale=locale),
-        "deadline": _instant(order.payment_deadline, locale),
-        "failure_code": occasion.failure_code,
-        "standing": occasion.standing.value,
-    }
+    said = _said(occasion, locale)
     words = _words(spoken, occasion.template, said)
     labels = _words(spoken, "words", said).named
     context = {
@@ -75,12 +72,13 @@ def render(*, occasion: Occasion, language: str) -> Letter:
         "words": words.named,
         "labels": labels,
         "paragraphs": words.paragraphs,
-        "order_url": settings.FRONTEND_ORDER_URL.format(order_id=order.order_id),
+        "order_url": _order_url(occasion),
         "facts": _facts(occasion, labels, locale),
         "lines": _lines(order, locale),
         "sums": _sums(order, labels, locale),
         "total": (labels["total"], said["total"]),
         "address": _address(order.shipping_address, locale),
+        "footer": labels["staff_footer" if occasion.template in FOR_STAFF else "footer"],
     }
     return Letter(
         subject=words.named["subject"],
@@ -101,6 +99,50 @@ def money_in_words(*, money: Money, locale: Locale) -> str:
     digits.frac_prec = (exponent(money.currency),) * 2
     written: str = digits.apply(money.major(), locale, currency=money.currency, currency_digits=False)
     return written
+
+
+def _said(occasion: Occasion, locale: Locale) -> dict[str, str]:
+    """Return what the words of a mail may speak of; what does not apply is empty."""
+    order, payment = occasion.order, occasion.payment
+    said = {
+        "shop_name": settings.SHOP_NAME,
+        "support_email": settings.SUPPORT_EMAIL,
+        "name": order.shipping_address.get("name", ""),
+        "number": order.number,
+        "amount": money_in_words(money=occasion.amount, locale=locale),
+        "total": money_in_words(money=order.total, locale=locale),
+        "captured": money_in_words(money=order.captured, locale=locale) if order.captured else "",
+        "deadline": _instant(order.payment_deadline, locale),
+        "tracking": order.tracking,
+        "failure_code": occasion.failure_code,
+        "cause": occasion.cause,
+        "standing": occasion.standing.value,
+        "extent": "",
+    }
+    if payment is None:
+        return said
+    return said | {
+        "payment": money_in_words(money=payment.amount, locale=locale),
+        "refunded": money_in_words(money=payment.refunded, locale=locale),
+        "extent": _extent(occasion.amount, payment),
+    }
+
+
+def _extent(amount: Money, payment: PaymentView) -> str:
+    """Say how much of its payment has gone back by now: the whole, this part, or several parts."""
+    if payment.refunded >= payment.amount:
+        return "whole"
+    if payment.refunded > amount:
+        return "parts"
+    # Less than this refund: it has come back meanwhile, and another mail tells of that.
+    return "part" if payment.refunded == amount else ""
+
+
+def _order_url(occasion: Occasion) -> str:
+    order_id = occasion.order.order_id
+    if occasion.template in FOR_STAFF:
+        return f"{settings.PUBLIC_URL}{reverse('admin:orders_order_change', args=[order_id])}"
+    return str(settings.FRONTEND_ORDER_URL.format(order_id=order_id))
 
 
 def _words(language: str, name: str, said: dict[str, str]) -> _Words:
@@ -125,8 +167,19 @@ def _facts(occasion: Occasion, labels: dict[str, str], locale: Locale) -> list[F
     if occasion.template is Template.PAYMENT_RECEIPT:
         facts.append((labels["paid"], money_in_words(money=occasion.amount, locale=locale)))
         facts.append((labels["paid_on"], _instant(occasion.occurred_at, locale)))
+    elif occasion.template in _OF_REFUNDS:
+        facts += _refund_facts(occasion, labels, locale)
+    elif occasion.template is Template.ORDER_FULFILLED:
+        facts += [(labels["tracking"], _one_line(order.tracking))] if order.tracking else []
     elif occasion.standing is Standing.WAITING:
         facts.append((labels["pay_until"], _instant(order.payment_deadline, locale)))
+    return facts
+
+
+def _refund_facts(occasion: Occasion, labels: dict[str, str], locale: Locale) -> list[Fact]:
+    facts = [(labels["refund"], money_in_words(money=occasion.amount, locale=locale))]
+    if occasion.payment:
+        facts.append((labels["payment_reference"], occasion.payment.reference))
     return facts
 
 

@@ -18,12 +18,13 @@ from django.db import connection as database
 from django.db import transaction
 
 from notifications import metrics
-from notifications.dto import Delivery, Notice
+from notifications.dto import FOR_STAFF, Delivery, Notice
 from notifications.errors import MailNotFound, OrderUnknown
 from notifications.models import Mail
 from notifications.queries import letter_of
 from notifications.states import State, check_move, check_resend
 from orders import queries as orders
+from orders.dto import MailOrder
 from shop.kernel.events import UserAction
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.services import publish
@@ -42,26 +43,34 @@ _LONGEST_ERROR = 500
 _WRITE = """
 INSERT INTO notifications_mail
     (id, event_id, template, recipient, language, order_id, order_number, user_id, guest,
-     amount_minor, currency, failure_code, correlation_id, occurred_at, next_attempt_at, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+     amount_minor, currency, failure_code, cause, payment_id, correlation_id, occurred_at, next_attempt_at, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (event_id, template, recipient) DO NOTHING
 """
 
 
 @joins_unit_of_work
 def write(*, notice: Notice, now: datetime) -> bool:
-    """Write the mail of a notice, to be sent once the unit of work commits; False when it was written before."""
+    """Write the mail of a notice, to be sent once the unit of work commits.
+
+    False when it was written before, or is for staff and the shop has no address for them.
+    """
     order = orders.mail_order(order_id=notice.order_id)
     if order is None:
         raise OrderUnknown
+    recipient, language = _to(notice, order)
+    if not recipient:
+        log.info("mail.nobody_to_tell", template=notice.template, order_id=str(notice.order_id))
+        return False
     mail_id = new_id()
+    amount = order.total if notice.amount is None else notice.amount
     with database.cursor() as cursor:
         cursor.execute(
             _WRITE,
             [
-                mail_id, notice.event_id, notice.template, order.email, order.language, notice.order_id, order.number,
-                notice.user_id, notice.guest, notice.amount.amount, notice.amount.currency, notice.failure_code,
-                current_trace().correlation_id, notice.occurred_at, now, now,
+                mail_id, notice.event_id, notice.template, recipient, language, notice.order_id, order.number,
+                notice.user_id, notice.guest, amount.amount, amount.currency, notice.failure_code,
+                notice.cause, notice.payment_id, current_trace().correlation_id, notice.occurred_at, now, now,
             ],
         )  # fmt: skip
         if cursor.rowcount == 0:
@@ -122,12 +131,19 @@ def resend(*, mail_id: UUID, now: datetime) -> None:
     wake_for_all("notifications.tasks.send_new_mails")
 
 
+def _to(notice: Notice, order: MailOrder) -> tuple[str, str]:
+    if notice.template in FOR_STAFF:
+        return settings.SUPPORT_EMAIL, settings.LANGUAGE_CODE
+    return order.email, order.language
+
+
 def _message(mail: Mail, connection: BaseEmailBackend, *, now: datetime) -> EmailMultiAlternatives:
     letter = letter_of(mail=mail, now=now)
     message = EmailMultiAlternatives(
         subject=letter.subject,
         body=letter.text,
         to=[mail.recipient],
+        reply_to=[settings.SUPPORT_EMAIL] if settings.SUPPORT_EMAIL else None,
         connection=connection,
         # The same for every try of one sending: mailboxes show such copies once. Another one when a person asks again.
         headers={
@@ -162,6 +178,13 @@ def _mark_sent(mail: Mail, *, now: datetime) -> None:
     if not any(_move(mail, was, State.SENT, **sent) for was in (State.SENDING, State.UNCONFIRMED)):
         log.warning("mail.sent_but_moved", mail_id=str(mail.pk))
         return
+    if mail.template not in FOR_STAFF:
+        _tell_sent(mail, now=now)
+    transaction.on_commit(metrics.mails.labels(mail.template, "sent").inc)
+    log.info("mail.sent", mail_id=str(mail.pk), template=mail.template, order_id=str(mail.order_id))
+
+
+def _tell_sent(mail: Mail, *, now: datetime) -> None:
     publish(
         UserAction(
             occurred_at=now,
@@ -177,8 +200,6 @@ def _mark_sent(mail: Mail, *, now: datetime) -> None:
             },
         )
     )
-    transaction.on_commit(metrics.mails.labels(mail.template, "sent").inc)
-    log.info("mail.sent", mail_id=str(mail.pk), template=mail.template, order_id=str(mail.order_id))
 
 
 def _failed(mail: Mail, error: Exception, *, now: datetime) -> Delivery:

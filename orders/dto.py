@@ -129,6 +129,7 @@ class MailOrder:
     shipping: Money
     tax: Money
     total: Money
+    captured: Money
     shipping_address: dict[str, str]
     payment_deadline: datetime
     tracking: str

@@ -101,6 +101,7 @@ def mail_order(*, order_id: UUID) -> MailOrder | None:
         shipping=found.totals.shipping,
         tax=found.totals.tax,
         total=found.totals.total,
+        captured=found.captured,
         shipping_address=found.shipping_address,
         payment_deadline=found.payment_deadline,
         tracking=found.tracking,

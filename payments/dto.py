@@ -108,6 +108,7 @@ class PaymentView:
     order_id: UUID
     user_id: UUID
     gateway: str
+    reference: str
     status: str
     amount: Money
     refunded: Money

@@ -155,6 +155,8 @@ JOIN payments_refund refund ON refund.attempt_id = attempt.id
 WHERE refund.id = %s::uuid
 FOR UPDATE OF attempt, refund
 """  # noqa: S608  constants
+# Of which order an attempt is never changes, so that it may be looked up on the way to the lock.
+_LOCK_PAYMENT = _LOCK.replace("order_id = %s::uuid", "order_id = (SELECT order_id FROM payments_attempt WHERE id = %s)")
 
 
 def payment(*, payment_id: UUID) -> PaymentView | None:
@@ -230,6 +232,12 @@ def refund_rows(*, attempt_id: UUID) -> list[RefundRow]:
 
 
 @joins_unit_of_work
+def lock_payment(*, payment_id: UUID) -> AttemptRow | None:
+    """Lock payable and attempt, in this order, and return the attempt as it is now, whosever order it is."""
+    return _row(_LOCK_PAYMENT, [payment_id, payment_id])
+
+
+@joins_unit_of_work
 def lock_refund(*, refund_id: UUID, order_id: UUID) -> RefundRow | None:
     """Lock payable, attempt and refund, in this order, and return the refund as it is now."""
     return next(iter(_refund_rows(_LOCK_REFUND, [order_id, refund_id])), None)
@@ -285,6 +293,7 @@ def view_of(*, row: AttemptRow) -> PaymentView:
         order_id=row.order_id,
         user_id=row.user_id,
         gateway=row.gateway,
+        reference=row.reference,
         status=row.status.value,
         amount=row.money,
         refunded=Money(row.refunded, row.currency),

@@ -214,7 +214,6 @@ ORDER_SEARCHES = wiring.ORDER_SEARCHES
 
 # --- payments ---------------------------------------------------------------------------------------------
 
-GATEWAYS = wiring.GATEWAYS
 DEFAULT_GATEWAY = env.str("DEFAULT_GATEWAY", default="sandbox")
 SANDBOX_GATEWAY_ALLOWED = False
 SANDBOX_GATEWAY_URL = env.str(
@@ -222,6 +221,18 @@ SANDBOX_GATEWAY_URL = env.str(
 )
 SANDBOX_GATEWAY_SECRET = env.str("SANDBOX_GATEWAY_SECRET", default="sandbox-secret-key")
 SANDBOX_WEBHOOK_SECRETS = env.list("SANDBOX_WEBHOOK_SECRETS", default=[])
+STRIPE_API_URL = env.str("STRIPE_API_URL", default="https://api.stripe.com")
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
+MOLLIE_API_URL = env.str("MOLLIE_API_URL", default="https://api.mollie.com")
+MOLLIE_API_KEY = env.str("MOLLIE_API_KEY", default="")
+# The first makes the addresses Mollie calls; all are accepted.
+MOLLIE_WEBHOOK_SECRETS = env.list("MOLLIE_WEBHOOK_SECRETS", default=[])
+_GATEWAY_SECRETS = {
+    "stripe": (STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRETS),
+    "mollie": (MOLLIE_API_KEY, MOLLIE_WEBHOOK_SECRETS),
+}
+GATEWAYS = {name: path for name, path in wiring.GATEWAYS.items() if all(_GATEWAY_SECRETS.get(name, ()))}
 PAYMENT_RETURN_ORIGINS = env.list("PAYMENT_RETURN_ORIGINS", default=[])
 GATEWAY_CONNECT_TIMEOUT_SECONDS = env.float("GATEWAY_CONNECT_TIMEOUT_SECONDS", default=3.0)
 GATEWAY_READ_TIMEOUT_SECONDS = env.float("GATEWAY_READ_TIMEOUT_SECONDS", default=10.0)
@@ -285,6 +296,8 @@ USE_I18N = True
 TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Kupfer & Klee <shop@example.com>")
+# Where the shop's own people read mail: refunds a gateway refused are told there, and shoppers' answers go there.
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")
 MAIL_RETRY_DELAYS_SECONDS = env.list(
     "MAIL_RETRY_DELAYS_SECONDS", cast=int, default=[5, 30, 120, 600, 1_800, 3_600, 7_200, 18_000]
 )

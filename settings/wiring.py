@@ -3,8 +3,11 @@
 SHIPPING_RATES = "checkout.rates.ShippingTable"
 TAX_RATES = "checkout.rates.TaxTable"
 
+# Payment providers: name -> adapter. One whose secrets the environment lacks is not offered.
 GATEWAYS = {
     "sandbox": "integrations.gateways.sandbox.SandboxGateway",
+    "stripe": "integrations.gateways.stripe.StripeGateway",
+    "mollie": "integrations.gateways.mollie.MollieGateway",
 }
 
 READINESS = {
@@ -43,8 +46,13 @@ CONSUMERS = {
     "notifications": {
         "order.created.v1": "notifications.handlers.order_created",
         "order.expired.v1": "notifications.handlers.order_expired",
+        "order.cancelled.v1": "notifications.handlers.order_cancelled",
+        "order.fulfilled.v1": "notifications.handlers.order_fulfilled",
         "payment.success.v1": "notifications.handlers.payment_succeeded",
         "payment.failed.v1": "notifications.handlers.payment_failed",
+        "refund.succeeded.v1": "notifications.handlers.refund_succeeded",
+        "refund.rejected.v1": "notifications.handlers.refund_rejected",
+        "refund.reversed.v1": "notifications.handlers.refund_reversed",
     },
     "analytics": {
         "order.created.v1": "integrations.analytics.handlers.order_created",

@@ -3,18 +3,21 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from notifications import handlers
 from notifications.errors import OrderUnknown
 from notifications.models import Mail
 from orders.dto import OrderView
-from orders.events import OrderCreated, OrderExpired
-from payments.events import PaymentFailed, PaymentSucceeded
+from orders.events import OrderCancelled, OrderCreated, OrderExpired, OrderFulfilled
+from payments.events import PaymentFailed, PaymentSucceeded, RefundRejected, RefundReversed, RefundSucceeded
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
+from shop.kernel.money import Money
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
 from tests.orders.factories import placed
 
@@ -76,6 +79,45 @@ def failed(order: OrderView, *, reason: str = "declined", code: str = "card_decl
     )
 
 
+def cancelled(order: OrderView) -> OrderCancelled:
+    return OrderCancelled(
+        occurred_at=order.created_at,
+        order_id=order.order_id,
+        number=order.number,
+        user_id=order.user_id,
+        guest=order.guest,
+        total=order.totals.total,
+        reason="requested_by_staff",
+        was_paid=True,
+    )
+
+
+def fulfilled(order: OrderView) -> OrderFulfilled:
+    return OrderFulfilled(
+        occurred_at=order.created_at,
+        order_id=order.order_id,
+        number=order.number,
+        user_id=order.user_id,
+        guest=order.guest,
+        tracking="00340434",
+    )
+
+
+def decided(order: OrderView) -> dict[str, Any]:
+    """Return what all news of a refund tells."""
+    return {
+        "occurred_at": order.created_at,
+        "refund_id": new_id(),
+        "payment_id": new_id(),
+        "order_id": order.order_id,
+        "user_id": order.user_id,
+        "guest": order.guest,
+        "gateway": "sandbox",
+        "amount": Money(1_000, "EUR"),
+        "cause": "late_payment",
+    }
+
+
 def hear(handler: Callable[..., None], event: object, event_id: UUID | None = None) -> None:
     with open_unit_of_work():
         handler(event=event, event_id=event_id or new_id())
@@ -103,6 +145,39 @@ def test_a_row_holds_what_sending_needs(order: OrderView) -> None:
     assert (mail.amount_minor, mail.currency) == (order.totals.total.amount, "EUR")
     assert (mail.state, mail.attempts, mail.failure_code) == ("pending", 0, "card_declined")
     assert (mail.user_id, mail.guest, mail.order_id) == (order.user_id, order.guest, order.order_id)
+
+
+def test_the_ends_of_an_order_are_told(order: OrderView) -> None:
+    hear(handlers.order_cancelled, cancelled(order))
+    hear(handlers.order_fulfilled, fulfilled(order))
+
+    called_off, sent = Mail.objects.order_by("id")
+    assert (called_off.template, called_off.cause) == ("order_cancelled", "requested_by_staff")
+    assert (sent.template, sent.amount_minor) == ("order_fulfilled", order.totals.total.amount)
+
+
+def test_a_refund_is_told_to_whom_it_concerns(order: OrderView, settings: Settings) -> None:
+    settings.SUPPORT_EMAIL = "help@shop.example.com"
+    told = decided(order)
+    hear(handlers.refund_succeeded, RefundSucceeded(**told))
+    hear(handlers.refund_reversed, RefundReversed(**told, code="account_closed"))
+    hear(handlers.refund_rejected, RefundRejected(**told, code="account_closed"))
+
+    mails = Mail.objects.order_by("id")
+    assert [(mail.template, mail.recipient, mail.language, mail.failure_code) for mail in mails] == [
+        ("refund_sent", "Ada@Example.com", "de", ""),
+        ("refund_reversed", "Ada@Example.com", "de", "account_closed"),
+        ("refund_rejected", "help@shop.example.com", "en", "account_closed"),
+    ]
+    assert {(mail.amount_minor, mail.cause, mail.payment_id) for mail in mails} == {
+        (1_000, "late_payment", told["payment_id"])
+    }
+
+
+def test_a_shop_without_a_mailbox_of_its_own_tells_no_staff(order: OrderView) -> None:
+    hear(handlers.refund_rejected, RefundRejected(**decided(order), code="account_closed"))
+
+    assert templates() == []
 
 
 @pytest.mark.parametrize("reason", ["expired", "cancelled"])

@@ -3,6 +3,7 @@
 import smtplib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -24,6 +25,8 @@ from shop.kernel.tracing import Trace, tracing
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
 from tests.notifications.factories import MailServer, notice, recipient_refused, written
 from tests.orders.factories import given_away, order_in
+from tests.payments.factories import started
+from tests.payments.fakes import only_gateway
 
 pytestmark = pytest.mark.django_db
 
@@ -66,6 +69,34 @@ def test_a_mail_goes_on_with_the_trace_of_what_caused_it(order: OrderView, now: 
         str(first.pk): {"correlationid": "first-request", "causationid": str(first.event_id)},
         str(second.pk): {"correlationid": "second-request", "causationid": str(second.event_id)},
     }
+
+
+def test_staff_are_written_to_and_no_shopper_is_said_to_have_been_told(
+    order: OrderView, now: datetime, server: MailServer, settings: Settings
+) -> None:
+    settings.SUPPORT_EMAIL = "help@shop.example.com"
+    mail = written(order, now=now, template=Template.REFUND_REJECTED)
+
+    assert deliver(mail, server, now) is Delivery.SENT
+
+    [message] = server.accepted
+    assert (message.to, message.reply_to) == (["help@shop.example.com"], ["help@shop.example.com"])
+    assert told_of(mail) == []
+
+
+def test_a_refunds_mail_names_the_payment(
+    shopper: Caller, order: OrderView, now: datetime, server: MailServer, settings: Settings
+) -> None:
+    only_gateway(settings)
+    payment = started(shopper, order, now).payment
+    said = replace(notice(order, template=Template.REFUND_SENT), payment_id=payment.payment_id, cause="requested")
+    with open_unit_of_work():
+        services.write(notice=said, now=now)
+
+    assert deliver(Mail.objects.get(), server, now) is Delivery.SENT
+
+    [message] = server.accepted
+    assert f"Zahlungsreferenz: {payment.reference}" in message.body
 
 
 def test_a_mail_is_sent_and_told(order: OrderView, now: datetime, server: MailServer) -> None:
