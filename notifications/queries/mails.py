@@ -1,4 +1,4 @@
-"""Reads of notifications."""
+"""Reads of mails."""
 
 from datetime import datetime
 from uuid import UUID

@@ -1,0 +1,5 @@
+"""The tables of notifications."""
+
+from notifications.models.mails import Mail
+
+__all__ = ["Mail"]
