@@ -47,6 +47,7 @@ class Source(StrEnum):
     SHOPPER = "shopper"
     EXPIRY = "expiry"
     ORDER_CANCELLED = "order_cancelled"
+    ORDER = "order"
     STAFF = "staff"
     RECONCILIATION = "reconciliation"
 
@@ -221,7 +222,8 @@ def refund_moves_to(current: RefundStatus, word: RefundState) -> tuple[RefundSta
     if wanted == current or current in {_R.REJECTED, _R.REVERSED}:
         return ()
     if current is _R.SUCCEEDED:
-        return (wanted,) if wanted is _R.REVERSED else ()
+        # There are gateways that call it failed, whether or not it had been fine before.
+        return (_R.REVERSED,) if wanted in {_R.REVERSED, _R.REJECTED} else ()
     path: list[RefundStatus] = []
     if current is _R.REQUESTED:
         path.append(_R.SUBMITTED)

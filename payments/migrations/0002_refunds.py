@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField()),
                 ('from_status', models.TextField(blank=True)),
                 ('to_status', models.TextField()),
-                ('source', models.TextField(choices=[('start', 'start'), ('callback', 'callback'), ('poll', 'poll'), ('reader', 'reader'), ('shopper', 'shopper'), ('expiry', 'expiry'), ('order_cancelled', 'order_cancelled'), ('staff', 'staff'), ('reconciliation', 'reconciliation')])),
+                ('source', models.TextField(choices=[('start', 'start'), ('callback', 'callback'), ('poll', 'poll'), ('reader', 'reader'), ('shopper', 'shopper'), ('expiry', 'expiry'), ('order_cancelled', 'order_cancelled'), ('order', 'order'), ('staff', 'staff'), ('reconciliation', 'reconciliation')])),
                 ('why', models.TextField(blank=True, db_default='', default='')),
             ],
             options={
@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='move',
             name='source',
-            field=models.TextField(choices=[('start', 'start'), ('callback', 'callback'), ('poll', 'poll'), ('reader', 'reader'), ('shopper', 'shopper'), ('expiry', 'expiry'), ('order_cancelled', 'order_cancelled'), ('staff', 'staff'), ('reconciliation', 'reconciliation')]),
+            field=models.TextField(choices=[('start', 'start'), ('callback', 'callback'), ('poll', 'poll'), ('reader', 'reader'), ('shopper', 'shopper'), ('expiry', 'expiry'), ('order_cancelled', 'order_cancelled'), ('order', 'order'), ('staff', 'staff'), ('reconciliation', 'reconciliation')]),
         ),
         migrations.AddIndex(
             model_name='attempt',

@@ -1,27 +1,42 @@
 """What payments does. Every verb is one call; those that ask a gateway must not be called inside a unit of work."""
 
+from payments.services.audit import audit_ledger, balances
 from payments.services.callbacks import process_callback, receive_callback, retry_callback
 from payments.services.cancel import cancel_attempt
 from payments.services.clock import expire_order, look, poll
 from payments.services.ledger import post_refund, post_reversal, post_sale
 from payments.services.payables import NewPayable, close_payable, open_payable
+from payments.services.refunds import (
+    adopt_refunds_of,
+    poll_refund,
+    request_due_refund,
+    request_refund,
+    settle_refund,
+)
 from payments.services.settling import settle
 from payments.services.start import start_attempt
 
 __all__ = [
     "NewPayable",
+    "adopt_refunds_of",
+    "audit_ledger",
+    "balances",
     "cancel_attempt",
     "close_payable",
     "expire_order",
     "look",
     "open_payable",
     "poll",
+    "poll_refund",
     "post_refund",
     "post_reversal",
     "post_sale",
     "process_callback",
     "receive_callback",
+    "request_due_refund",
+    "request_refund",
     "retry_callback",
     "settle",
+    "settle_refund",
     "start_attempt",
 ]

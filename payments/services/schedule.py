@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from payments.states import AttemptStatus
+from payments.states import AttemptStatus, RefundStatus
 
 # How long a claimed row is left to whoever claimed it: longer than the slowest gateway call with its retries.
 LEASE_SECONDS = 60
@@ -27,6 +27,23 @@ def next_poll(*, status: AttemptStatus, polls: int, now: datetime) -> datetime |
         case _:
             delays = settings.PAYMENT_POLL_DELAYS_SECONDS
             return _delayed(delays, min(polls, len(delays) - 1), now)
+
+
+def next_refund_try(*, status: RefundStatus, tries: int, now: datetime) -> datetime | None:
+    """Return when to ask about a refund that was asked about `tries` times in this status; None for never."""
+    match status:
+        case RefundStatus.REQUESTED:
+            # Whoever asked was killed or has failed without a word of the gateway's: nothing has grown older yet.
+            return _delayed(settings.PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS, max(0, tries - 1), now)
+        case RefundStatus.UNKNOWN:
+            return _delayed(settings.PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS, tries, now)
+        case RefundStatus.SUBMITTED:
+            delays = settings.PAYMENT_REFUND_POLL_DELAYS_SECONDS
+            return _delayed(delays, min(tries, len(delays) - 1), now)
+        case RefundStatus.SUCCEEDED:
+            return _delayed(settings.PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS, tries, now)
+        case _:
+            return None
 
 
 def next_try(*, tries: int, now: datetime) -> datetime | None:

@@ -1,0 +1,8 @@
+"""Giving money back: asked for and held first, then sent, and brought to the gateway's word by one path."""
+
+from payments.services.refunds.adopting import adopt_refunds_of
+from payments.services.refunds.clock import poll_refund
+from payments.services.refunds.requests import request_due_refund, request_refund
+from payments.services.refunds.settling import settle_refund
+
+__all__ = ["adopt_refunds_of", "poll_refund", "request_due_refund", "request_refund", "settle_refund"]

@@ -1,0 +1,112 @@
+"""Asking for money back: the row is committed, its amount held, before any gateway hears of it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from payments.dto import RefundView
+from payments.errors import PaymentNotFound, RefundExceedsCaptured
+from payments.queries import AttemptRow, RefundRow, lock_payment, refund_of_event, refund_view
+from payments.services.moves import Reason
+from payments.services.refunds.moves import hold
+from payments.services.schedule import LEASE_SECONDS
+from payments.states import RefundCause, RefundStatus, Source
+from shop.kernel.ids import new_id
+from shop.kernel.money import Money
+from shop.kernel.tasks import wake
+from shop.kernel.transactions import joins_unit_of_work, unit_of_work
+
+log = structlog.get_logger(__name__)
+
+_SETTLE = "payments.tasks.settle_refund"
+
+
+@unit_of_work
+def request_refund(
+    *,
+    payment_id: UUID,
+    amount: Money | None,
+    reason: str,
+    cause: RefundCause = RefundCause.REQUESTED,
+    now: datetime,
+) -> RefundView:
+    """Ask for `amount` of a payment's money to go back, or for all that is left of it when None.
+
+    The caller goes on with `settle_refund`; if it does not live to, the clock does. Raises PaymentNotFound and
+    RefundExceedsCaptured, which says what is refundable.
+    """
+    attempt = _locked(payment_id)
+    left = refundable(attempt=attempt)
+    wanted = left if amount is None else amount
+    if wanted.currency != left.currency or not Money.zero(left.currency) < wanted <= left:
+        raise RefundExceedsCaptured(payment_id=payment_id, refundable=left)
+    refund = new_refund(attempt=attempt, amount=wanted, cause=cause, now=now)
+    first_turn = now + timedelta(seconds=LEASE_SECONDS)
+    refund = replace(refund, reason=reason, next_try_at=first_turn)
+    hold(refund=refund, due_event_id=None, reason=Reason(source=Source.STAFF, why=cause.value, now=now))
+    return refund_view(row=refund)
+
+
+@joins_unit_of_work
+def request_due_refund(
+    *, payment_id: UUID, amount: Money, cause: RefundCause, due_event_id: UUID, now: datetime
+) -> RefundView | None:
+    """Ask for money back that an order cannot keep, once for each event, and have it sent after the commit.
+
+    Where less is left than is due, because some of it went back already, what is left goes back; None for nothing.
+    Raises PaymentNotFound.
+    """
+    attempt = _locked(payment_id)
+    known = refund_of_event(due_event_id=due_event_id)
+    if known is not None:
+        return refund_view(row=known)
+    left = refundable(attempt=attempt)
+    owed = min(amount, left)
+    if owed < amount:
+        log.warning("refund.less_is_left", payment_id=str(payment_id), due=amount.amount, left=left.amount)
+    if not owed:
+        return None
+    refund = new_refund(attempt=attempt, amount=owed, cause=cause, now=now)
+    hold(refund=refund, due_event_id=due_event_id, reason=Reason(source=Source.ORDER, why=cause.value, now=now))
+    wake(_SETTLE, refund_id=str(refund.id))
+    return refund_view(row=refund)
+
+
+def refundable(*, attempt: AttemptRow) -> Money:
+    """Return what came and is neither back nor on its way back."""
+    return Money(attempt.captured - attempt.refund_held, attempt.currency)
+
+
+def new_refund(*, attempt: AttemptRow, amount: Money, cause: RefundCause, now: datetime) -> RefundRow:
+    """Return a refund nobody has heard of, due at once."""
+    return RefundRow(
+        id=new_id(),
+        attempt_id=attempt.id,
+        order_id=attempt.order_id,
+        user_id=attempt.user_id,
+        guest=attempt.guest,
+        gateway=attempt.gateway,
+        session_id=attempt.session_id,
+        gateway_payment_id=attempt.gateway_payment_id,
+        gateway_refund_id="",
+        status=RefundStatus.REQUESTED,
+        amount=amount.amount,
+        currency=amount.currency,
+        cause=cause,
+        reason="",
+        failure_code="",
+        review_reason="",
+        tries=0,
+        next_try_at=now,
+        created_at=now,
+        moved_at=now,
+    )
+
+
+def _locked(payment_id: UUID) -> AttemptRow:
+    attempt = lock_payment(payment_id=payment_id)
+    if attempt is None:
+        raise PaymentNotFound(payment_id=payment_id)
+    return attempt
