@@ -42,13 +42,18 @@ class Browser:
 
     def call(self, method: str, path: str, token: str, body: Mapping[str, Any] | None = None) -> Any:
         """Call the API and return the decoded answer; RuntimeError for anything but success."""
+        status, answer = self.ask(method, path, token, body)
+        if status >= 300:
+            raise RuntimeError(f"{method} {path} answered {status}: {answer}")
+        return answer
+
+    def ask(self, method: str, path: str, token: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+        """Call the API and return status and decoded answer, whatever they are."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
             headers |= {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         status, answer = self._send(self._web_port, method, path, headers, json.dumps(body) if body else None)
-        if status >= 300:
-            raise RuntimeError(f"{method} {path} answered {status}: {answer[:300]!r}")
-        return json.loads(answer)
+        return status, json.loads(answer)
 
     def pay(self, url: str) -> None:
         """Fill in the gateway's form."""
