@@ -68,6 +68,6 @@ python:
 $(RUNTIME): requirements.txt | python
 	@$(PYTHON) -m integrations.embedded.install requirements.txt $@
 
-$(DEVELOPMENT): requirements-dev.txt requirements.txt | python
+$(DEVELOPMENT): requirements-dev.txt requirements-stripe.txt requirements.txt | python
 	@$(PYTHON) -m integrations.embedded.install requirements-dev.txt $@
 	@touch $(RUNTIME)

@@ -124,12 +124,14 @@ class InternalPaymentView(InternalView):
 def _received(request: Request, gateway: str) -> Response:
     """Store the message; what it means is found out afterwards.
 
-    Whoever calls is known by the signature over the raw body, so nothing parses it before.
+    Whoever calls is known by the signature over the raw body, so nothing parses it before. Some providers sign nothing
+    and are known by the address we gave them: its query goes along under a name no real header can have.
     """
+    headers = {name.lower(): value for name, value in request.headers.items()}
     services.receive_callback(
         gateway=gateway,
         body=_raw_body(request),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers={**headers, ":query": request.META.get("QUERY_STRING", "")},
         now=utc_now(),
     )
     return Response({"received": True})

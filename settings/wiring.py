@@ -41,6 +41,7 @@ CONSUMERS = {
     "payments": {
         "order.created.v1": "payments.handlers.order_created",
         "order.cancelled.v1": "payments.handlers.order_cancelled",
+        "order.refund_due.v1": "payments.handlers.order_refund_due",
         "order.fulfilled.v1": "payments.handlers.order_fulfilled",
     },
     "notifications": {
@@ -74,6 +75,7 @@ CLOCK = {
     "checkout.tasks.expire_checkouts": 15,
     "payments.tasks.settle_callbacks": 5,
     "payments.tasks.poll_attempts": 10,
+    "payments.tasks.settle_refunds": 10,
     "payments.tasks.expire_orders": 10,
     "notifications.tasks.send_mails": 5,
     "integrations.kafka.tasks.redrive_parked": 5,

@@ -38,13 +38,26 @@ class Call:
     key: str = ""
 
 
+def connections() -> urllib3.PoolManager:
+    """Return kept-alive connections on which nothing is repeated by itself."""
+    return urllib3.PoolManager(maxsize=POOL_SIZE, retries=False)
+
+
+def time_out() -> urllib3.Timeout:
+    """Return how long one call may take, which depends on who waits for it."""
+    return urllib3.Timeout(
+        connect=patience_seconds(settings.GATEWAY_CONNECT_TIMEOUT_SECONDS),
+        read=patience_seconds(settings.GATEWAY_READ_TIMEOUT_SECONDS),
+    )
+
+
 class GatewayHttp:
     """A gateway's JSON API at one address, opened with one secret."""
 
     def __init__(self, *, url: str, secret: str) -> None:
         self._url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {secret}", "accept": "application/json"}
-        self._pool = urllib3.PoolManager(maxsize=POOL_SIZE, retries=False)
+        self._pool = connections()
 
     def send(self, call: Call) -> Answer:
         """Return the answer; GatewayUnavailable when there is none, or only server errors, after the repeats.
@@ -81,7 +94,7 @@ class GatewayHttp:
             self._url + call.path,
             body=body,
             headers=headers,
-            timeout=_time_out(),
+            timeout=time_out(),
             redirect=False,
             preload_content=True,
         )
@@ -91,13 +104,6 @@ class GatewayHttp:
             return Answer(response.status, msgspec.json.decode(response.data))
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _ServerError(f"status {response.status} without JSON") from None
-
-
-def _time_out() -> urllib3.Timeout:
-    return urllib3.Timeout(
-        connect=patience_seconds(settings.GATEWAY_CONNECT_TIMEOUT_SECONDS),
-        read=patience_seconds(settings.GATEWAY_READ_TIMEOUT_SECONDS),
-    )
 
 
 class _ServerError(Exception):

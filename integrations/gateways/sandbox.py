@@ -1,8 +1,8 @@
 """The sandbox gateway, as a shop sees it: HTTP out, signed callbacks in."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from integrations.gateways.answers import check_age, check_names, converted, decoded, known_words, verdict
 from integrations.gateways.http import Answer, Call, GatewayHttp
 from payments.dto import (
     CallbackMessage,
@@ -20,22 +21,17 @@ from payments.dto import (
     SessionRequest,
     SessionState,
 )
-from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from payments.ports import CallbackInvalid
 from shop.kernel.clock import rfc3339
 from shop.kernel.money import Money
 
 _CREATED = 201
 _OK = 200
 _CONFLICT = 409
-# Only these say that the request itself will never do. A wrong secret or a forbidden path says something about us,
-# and a key used with another body that the session exists: neither is a refusal of the payment.
-_REFUSING = frozenset({400, 402, 404, 422})
+# A key used with another body says that the session exists: that is no refusal of the payment.
 _NOT_A_REFUSAL = frozenset({"idempotency_conflict"})
 _REFUSALS = frozenset({"refund_exceeds_captured"})
 _ABOUT_REFUNDS = "refund."
-_LONGEST_NAME = 200
-
-T = TypeVar("T")
 
 
 class _SessionBody(msgspec.Struct):
@@ -158,7 +154,7 @@ class SandboxGateway:
         while cursor is not None:
             wanted = {**query, "cursor": cursor} if cursor else query
             answer = self._http.send(Call(method="GET", path=f"{path}?{urlencode(wanted)}"))
-            page = _converted(_expect(answer, _OK), _PageBody)
+            page = converted(_expect(answer, _OK), _PageBody)
             yield from page.data
             cursor = page.next
 
@@ -167,31 +163,15 @@ class SandboxGateway:
 
         Standard Webhooks; while a secret is being rotated several are good at once.
         """
-        _check_age(headers, now)
+        check_age(signed_at=headers.get("webhook-timestamp", ""), now=now)
         if not any(_signed(secret, body, headers) for secret in settings.SANDBOX_WEBHOOK_SECRETS):
             raise CallbackInvalid("no signature by a secret of ours")
-        try:
-            event = msgspec.json.decode(body, type=_EventBody)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise CallbackInvalid("not an event") from error
+        event = decoded(body, _EventBody)
         session_id = event.data.session_id or event.data.id
-        names = (headers["webhook-id"], event.type, session_id)
-        if not all(0 < len(name) <= _LONGEST_NAME and name.isprintable() for name in names):
-            raise CallbackInvalid("a name nobody would give")
+        check_names(headers["webhook-id"], event.type, session_id)
         occurred_at = event.created_at if event.created_at.tzinfo else None
         concerns_refunds = event.type.startswith(_ABOUT_REFUNDS)
-        return [CallbackMessage(names[0], event.type, session_id, occurred_at, concerns_refunds)]
-
-
-def _check_age(headers: Mapping[str, str], now: datetime) -> None:
-    """Refuse what was signed too long ago, and what claims to come from the future."""
-    try:
-        signed_at = int(headers["webhook-timestamp"])
-        age = abs(now.timestamp() - signed_at)
-    except (KeyError, ValueError, OverflowError) as error:
-        raise CallbackInvalid("no time stamp") from error
-    if age > timedelta(seconds=settings.CALLBACK_TOLERANCE_SECONDS).total_seconds():
-        raise CallbackInvalid("too old or too new")
+        return [CallbackMessage(headers["webhook-id"], event.type, session_id, occurred_at, concerns_refunds)]
 
 
 def _signed(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
@@ -208,14 +188,13 @@ def _expect(answer: Answer, status: int) -> Any:
         return answer.body
     error = answer.body.get("error") if isinstance(answer.body, dict) else None
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
-    if code in _REFUSALS or (answer.status in _REFUSING and code and code not in _NOT_A_REFUSAL):
-        raise GatewayRefused(code[:_LONGEST_NAME], f"The gateway refused: {code[:_LONGEST_NAME]}.")
-    raise GatewayUnavailable(f"status {answer.status} {code[:_LONGEST_NAME]}".rstrip())
+    refuses = True if code in _REFUSALS else False if code in _NOT_A_REFUSAL else None
+    raise verdict(gateway=SandboxGateway.name, status=answer.status, code=code, refuses=refuses)
 
 
 def _session(said: Any) -> GatewaySession:
-    body = _converted(said, _SessionBody)
-    try:
+    body = converted(said, _SessionBody)
+    with known_words():
         return GatewaySession(
             session_id=body.id,
             state=SessionState(body.status),
@@ -228,13 +207,11 @@ def _session(said: Any) -> GatewaySession:
             fee=Money(body.fee_amount, body.currency) if body.fee_amount else None,
             created_at=body.created_at,
         )
-    except ValueError as error:
-        raise GatewayUnavailable("a session in words we do not know") from error
 
 
 def _refund(said: Any) -> GatewayRefund:
-    body = _converted(said, _RefundBody)
-    try:
+    body = converted(said, _RefundBody)
+    with known_words():
         return GatewayRefund(
             refund_id=body.id,
             session_id=body.session_id,
@@ -246,12 +223,3 @@ def _refund(said: Any) -> GatewayRefund:
             failure_code=body.failure_code or "",
             created_at=body.created_at,
         )
-    except ValueError as error:
-        raise GatewayUnavailable("a refund in words we do not know") from error
-
-
-def _converted(body: Any, kind: type[T]) -> T:
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        raise GatewayUnavailable("an answer in words we do not know") from error
