@@ -35,9 +35,7 @@ _TIMELINE = """
 """
 _ONE = f"SELECT {_COLUMNS}, {_TIMELINE} FROM orders_order o"  # noqa: S608  constants of this file
 _SEVERAL = f"SELECT {_COLUMNS}, NULL AS timeline FROM orders_order o"  # noqa: S608  constants of this file
-_PAYABLE = """
-SELECT number, user_id, guest, status, total_minor, currency, payment_deadline FROM orders_order WHERE id = %s
-"""
+_PAYABLE = "SELECT id, number, user_id, guest, status, total_minor, currency, payment_deadline FROM orders_order"
 
 
 def order(*, order_id: UUID, user_id: UUID | None) -> OrderView:
@@ -66,19 +64,23 @@ def orders_of(
 
 def payable(*, order_id: UUID) -> PayableOrder | None:
     """Return what payments must know to ask for an order's money, in whatever state the order is."""
-    found = _rows(_PAYABLE, [order_id])
-    if not found:
-        return None
-    row = found[0]
-    return PayableOrder(
-        order_id=order_id,
-        number=row["number"],
-        user_id=row["user_id"],
-        guest=row["guest"],
-        status=row["status"],
-        total=Money(row["total_minor"], row["currency"]),
-        payment_deadline=row["payment_deadline"],
-    )
+    return payables(order_ids=[order_id]).get(order_id)
+
+
+def payables(*, order_ids: Sequence[UUID]) -> dict[UUID, PayableOrder]:
+    """Return what payments must know of several orders; those there are not are missing from the answer."""
+    rows = _rows(f"{_PAYABLE} WHERE id = ANY(%s::uuid[])", [list(order_ids)])
+    return {row["id"]: _payable(row) for row in rows}
+
+
+def taken_as_paid(*, since: datetime, limit: int, after: UUID | None = None) -> list[PayableOrder]:
+    """Return up to `limit` orders placed since then that count as paid and cost something, by id, following `after`."""
+    where = """
+        WHERE created_at >= %s AND status IN ('paid', 'fulfilled') AND total_minor > 0
+          AND (%s::uuid IS NULL OR id > %s::uuid)
+        ORDER BY id LIMIT %s
+    """
+    return [_payable(row) for row in _rows(_PAYABLE + where, [since, after, after, limit])]
 
 
 def mail_order(*, order_id: UUID) -> MailOrder | None:
@@ -140,7 +142,7 @@ def _one(statement: str, parameters: list[UUID | None]) -> OrderView:
     return _view(rows[0])
 
 
-def _rows(statement: str, parameters: Sequence[UUID | int | None]) -> list[dict[str, Any]]:
+def _rows(statement: str, parameters: Sequence[UUID | int | datetime | list[UUID] | None]) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         names = [column.name for column in cursor.description or ()]
@@ -179,6 +181,18 @@ def _view(row: dict[str, Any]) -> OrderView:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         timeline=_timeline(row["timeline"]),
+    )
+
+
+def _payable(row: dict[str, Any]) -> PayableOrder:
+    return PayableOrder(
+        order_id=row["id"],
+        number=row["number"],
+        user_id=row["user_id"],
+        guest=row["guest"],
+        status=row["status"],
+        total=Money(row["total_minor"], row["currency"]),
+        payment_deadline=row["payment_deadline"],
     )
 
 
