@@ -98,19 +98,21 @@ class PostingKind(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """In what a gateway's books and ours can differ."""
+    """In what a gateway's books and ours can differ, and ours among themselves."""
 
     PAID_UNKNOWN_HERE = "paid_unknown_here"
     PAID_UNSETTLED_HERE = "paid_unsettled_here"
     UNPAID_THERE = "unpaid_there"
     MISSING_THERE = "missing_there"
     AMOUNT_MISMATCH = "amount_mismatch"
+    SESSION_DIFFERS = "session_differs"
     DOUBLE_CHARGE = "double_charge"
     PAID_WITHOUT_ORDER = "paid_without_order"
     ORDER_WITHOUT_MONEY = "order_without_money"
     REFUND_UNKNOWN_HERE = "refund_unknown_here"
     REFUND_DIFFERS = "refund_differs"
     REFUND_MISSING_THERE = "refund_missing_there"
+    LEDGER_DIFFERS = "ledger_differs"
 
 
 class FindingState(StrEnum):

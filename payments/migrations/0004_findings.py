@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             name='Finding',
             fields=[
                 ('id', models.UUIDField(default=shop.kernel.ids.new_id, primary_key=True, serialize=False)),
-                ('kind', models.TextField(choices=[('paid_unknown_here', 'paid_unknown_here'), ('paid_unsettled_here', 'paid_unsettled_here'), ('unpaid_there', 'unpaid_there'), ('missing_there', 'missing_there'), ('amount_mismatch', 'amount_mismatch'), ('double_charge', 'double_charge'), ('paid_without_order', 'paid_without_order'), ('order_without_money', 'order_without_money'), ('refund_unknown_here', 'refund_unknown_here'), ('refund_differs', 'refund_differs'), ('refund_missing_there', 'refund_missing_there')])),
+                ('kind', models.TextField(choices=[('paid_unknown_here', 'paid_unknown_here'), ('paid_unsettled_here', 'paid_unsettled_here'), ('unpaid_there', 'unpaid_there'), ('missing_there', 'missing_there'), ('amount_mismatch', 'amount_mismatch'), ('session_differs', 'session_differs'), ('double_charge', 'double_charge'), ('paid_without_order', 'paid_without_order'), ('order_without_money', 'order_without_money'), ('refund_unknown_here', 'refund_unknown_here'), ('refund_differs', 'refund_differs'), ('refund_missing_there', 'refund_missing_there'), ('ledger_differs', 'ledger_differs')])),
                 ('gateway', models.TextField()),
                 ('subject', models.TextField()),
                 ('attempt_id', models.UUIDField(blank=True, null=True)),
@@ -38,13 +38,17 @@ class Migration(migrations.Migration):
             model_name='finding',
             index=models.Index(condition=models.Q(('order_id__isnull', False)), fields=['order_id'], name='payments_finding_order'),
         ),
+        migrations.AddIndex(
+            model_name='finding',
+            index=models.Index(condition=models.Q(('state', 'dismissed')), fields=['kind', 'gateway', 'subject'], name='payments_finding_dismissed'),
+        ),
         migrations.AddConstraint(
             model_name='finding',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('kind', 'gateway', 'subject'), name='payments_finding_one_open'),
         ),
         migrations.AddConstraint(
             model_name='finding',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['paid_unknown_here', 'paid_unsettled_here', 'unpaid_there', 'missing_there', 'amount_mismatch', 'double_charge', 'paid_without_order', 'order_without_money', 'refund_unknown_here', 'refund_differs', 'refund_missing_there'])), name='payments_finding_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['paid_unknown_here', 'paid_unsettled_here', 'unpaid_there', 'missing_there', 'amount_mismatch', 'session_differs', 'double_charge', 'paid_without_order', 'order_without_money', 'refund_unknown_here', 'refund_differs', 'refund_missing_there', 'ledger_differs'])), name='payments_finding_kind_known'),
         ),
         migrations.AddConstraint(
             model_name='finding',

@@ -8,8 +8,9 @@ from shop.kernel.ids import new_id
 
 
 class Finding(models.Model):
-    """Something in which a gateway's books and ours differ. It stays open until it is fixed, gone or dismissed.
+    """Something in which a gateway's books and ours, or ours among themselves, differ.
 
+    It stays open until it is fixed, gone or dismissed.
     `subject` is what the finding is about, in the words of the side that has it: a session, a refund, a payment or
     an order. One is open at a time for each kind and subject; finding it again moves `seen_at`.
     """
@@ -47,6 +48,10 @@ class Finding(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["state", "-id"], name="payments_finding_by_state"),
+            # A difference a person waved through is not found again; this is where that is looked up.
+            models.Index(
+                fields=["kind", "gateway", "subject"], condition=Q(state="dismissed"), name="payments_finding_dismissed"
+            ),
             models.Index(fields=["order_id"], condition=Q(order_id__isnull=False), name="payments_finding_order"),
         ]
 
