@@ -2,7 +2,7 @@
 
 A payment is session and money in one. API facts: docs.mollie.com/reference (create-payment, get-payment,
 cancel-payment, list-payments, create-refund, list-refunds, api-idempotency, webhooks), docs.mollie.com/docs
-(status-change, refunds, multicurrency). Why callbacks are believed as they are: docs/adr/0025.
+(status-change, refunds, multicurrency). Why callbacks are believed as they are: docs/adr/0026.
 """
 
 import hashlib
