@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from orders.events import OrderCancelled, OrderCreated, OrderFulfilled
-from payments.services import NewPayable, close_payable, open_payable, post_sale
+from orders.events import OrderCancelled, OrderCreated, OrderFulfilled, OrderRefundDue
+from payments.services import NewPayable, close_payable, open_payable, post_sale, request_due_refund
+from payments.states import RefundCause
 from shop.kernel.clock import utc_now
 
 
@@ -41,3 +42,14 @@ def order_cancelled(*, event: OrderCancelled, event_id: UUID) -> None:  # noqa: 
 def order_fulfilled(*, event: OrderFulfilled, event_id: UUID) -> None:  # noqa: ARG001  the handlers' common shape
     """Turn what the order owes its customer into revenue; an order that cost nothing has none."""
     post_sale(order_id=event.order_id, now=utc_now())
+
+
+def order_refund_due(*, event: OrderRefundDue, event_id: UUID) -> None:
+    """Give back what the order cannot keep, once for each event; it is sent after the commit."""
+    request_due_refund(
+        payment_id=event.payment_id,
+        amount=event.amount,
+        cause=RefundCause(event.reason),
+        due_event_id=event_id,
+        now=utc_now(),
+    )

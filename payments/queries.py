@@ -118,8 +118,14 @@ REFUND_COLUMNS = ", ".join(
 
 _FROM = f"SELECT {ATTEMPT_COLUMNS} FROM payments_attempt attempt JOIN payments_payable payable USING (order_id)"  # noqa: S608  constants
 _BY_ID = f"{_FROM} WHERE attempt.id = %s::uuid"
-# The index leaves out attempts without a session; said again, so that a plan made without values knows it.
-_BY_SESSION = f"{_FROM} WHERE attempt.gateway = %s AND attempt.session_id = %s AND attempt.session_id <> ''"
+# The indexes leave out attempts without a session; said again, so that a plan made without values knows it. News of
+# refunds may know only the gateway's name for the money.
+_BY_SESSION = f"""
+{_FROM} WHERE attempt.gateway = %s AND attempt.session_id = %s AND attempt.session_id <> ''
+UNION ALL
+{_FROM} WHERE attempt.gateway = %s AND attempt.gateway_payment_id = %s AND attempt.gateway_payment_id <> ''
+LIMIT 1
+"""
 _BY_REFERENCE = f"{_FROM} WHERE attempt.gateway = %s AND attempt.reference = %s"
 _OPEN_OF_ORDER = (
     f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.status IN ('created', 'pending', 'unknown', 'processing')"
@@ -145,6 +151,10 @@ JOIN payments_payable payable USING (order_id)
 _REFUND_BY_ID = f"{_REFUNDS} WHERE refund.id = %s::uuid"
 _REFUND_BY_EVENT = f"{_REFUNDS} WHERE refund.due_event_id = %s::uuid"
 _REFUNDS_OF_ATTEMPT = f"{_REFUNDS} WHERE refund.attempt_id = %s::uuid ORDER BY refund.id"
+_REFUNDS_AFTER = (
+    f"{_REFUNDS} WHERE refund.attempt_id = %s::uuid AND refund.id < %s::uuid ORDER BY refund.id DESC LIMIT %s"
+)
+_REFUNDS_BEFORE = f"{_REFUNDS} WHERE refund.attempt_id = %s::uuid AND refund.id > %s::uuid ORDER BY refund.id LIMIT %s"
 # The same order as everywhere: payable, attempt, and the refund last.
 _LOCK_REFUND = f"""
 WITH payable AS (SELECT order_id, guest FROM payments_payable WHERE order_id = %s::uuid FOR UPDATE)
@@ -185,8 +195,8 @@ def attempt_row(*, attempt_id: UUID) -> AttemptRow | None:
 
 
 def attempt_of_session(*, gateway: str, session_id: str) -> AttemptRow | None:
-    """Return the attempt a gateway's session belongs to, or None while we have not learned of the session."""
-    return _row(_BY_SESSION, [gateway, session_id])
+    """Return the attempt whose session, or whose money, has this name there; None while we have not learned of it."""
+    return _row(_BY_SESSION, [gateway, session_id, gateway, session_id])
 
 
 def attempt_of_reference(*, gateway: str, reference: str) -> AttemptRow | None:
@@ -214,6 +224,15 @@ def refund(*, refund_id: UUID) -> RefundView | None:
 def refunds_of(*, payment_id: UUID) -> list[RefundView]:
     """Return every refund of a payment, oldest first."""
     return [refund_view(row=row) for row in refund_rows(attempt_id=payment_id)]
+
+
+def refunds_page(*, payment_id: UUID, limit: int, after: UUID | None, before: UUID | None) -> list[RefundView]:
+    """Return up to `limit` refunds of a payment, newest first, that follow `after`; with `before`, those just above."""
+    if before is not None:
+        rows = _refund_rows(_REFUNDS_BEFORE, [payment_id, before, limit])
+    else:
+        rows = _refund_rows(_REFUNDS_AFTER, [payment_id, after or _NEWEST, limit])
+    return [refund_view(row=row) for row in rows]
 
 
 def refund_row(*, refund_id: UUID) -> RefundRow | None:

@@ -41,6 +41,19 @@ def poll_attempts(**_: object) -> None:
     _each(due, lambda attempt_id: services.poll(attempt_id=attempt_id, now=utc_now()))
 
 
+@shared_task(name="payments.tasks.settle_refund")
+def settle_refund(*, refund_id: str, **_: object) -> None:
+    """Send a refund that has just been asked for; what does not get through is the clock's."""
+    _each([UUID(refund_id)], lambda one: services.poll_refund(refund_id=one, now=utc_now()))
+
+
+@shared_task(name="payments.tasks.settle_refunds")
+def settle_refunds(**_: object) -> None:
+    """Send the refunds whose sender was killed or not answered, and ask about those under way or done."""
+    due = queries.due_refunds(now=utc_now(), limit=BATCH)
+    _each(due, lambda refund_id: services.poll_refund(refund_id=refund_id, now=utc_now()))
+
+
 @shared_task(name="payments.tasks.expire_orders")
 def expire_orders(**_: object) -> None:
     """End the orders whose deadline has passed without money."""

@@ -15,6 +15,9 @@ READINESS = {
     "kafka": "integrations.kafka.client.kafka_reason",
 }
 
+# Carries webhooks to merchants' systems.
+WEBHOOK_SENDER = "integrations.webhooks.sender.Sender"
+
 # What support staff see on an order's page beside the order itself, top to bottom.
 ORDER_PANELS = [
     "payments.admin.attempts_panel",

@@ -19,6 +19,7 @@ from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
 from payments.queries import AttemptRow, attempt_of_reference, attempt_of_session
 from payments.services import gateways
 from payments.services.circuits import GatewayHeldBack
+from payments.services.refunds import adopt_refunds_of
 from payments.services.schedule import LEASE_SECONDS, next_try
 from payments.services.settling import settle_row
 from payments.states import UNANSWERED, CallbackState, Source
@@ -29,22 +30,23 @@ from shop.kernel.transactions import forbid_unit_of_work, unit_of_work
 log = structlog.get_logger(__name__)
 
 # What the signature covered; any other header is the network's business.
-_KEPT_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature", "content-type")
+_KEPT_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature", "stripe-signature", "content-type")
 _PROCESS = "payments.tasks.settle_callback"
 
 _STORE = """
-INSERT INTO payments_callback (id, gateway, event_id, type, session_id, body, headers, next_attempt_at, received_at)
-SELECT message.id, %(gateway)s::text, message.event_id, message.type, message.session_id, %(body)s::bytea,
-       %(headers)s::jsonb, %(now)s::timestamptz, %(now)s::timestamptz
-FROM unnest(%(ids)s::uuid[], %(event_ids)s::text[], %(types)s::text[], %(session_ids)s::text[])
-     AS message (id, event_id, type, session_id)
+INSERT INTO payments_callback (id, gateway, event_id, type, session_id, concerns_refunds, body, headers,
+                               next_attempt_at, received_at)
+SELECT message.id, %(gateway)s::text, message.event_id, message.type, message.session_id, message.concerns_refunds,
+       %(body)s::bytea, %(headers)s::jsonb, %(now)s::timestamptz, %(now)s::timestamptz
+FROM unnest(%(ids)s::uuid[], %(event_ids)s::text[], %(types)s::text[], %(session_ids)s::text[],
+            %(concern_refunds)s::bool[]) AS message (id, event_id, type, session_id, concerns_refunds)
 ON CONFLICT (gateway, event_id) DO NOTHING
 RETURNING id
 """
 _CLAIM = """
 UPDATE payments_callback SET attempts = attempts + 1, next_attempt_at = %s::timestamptz
 WHERE id = %s::uuid AND next_attempt_at <= %s::timestamptz
-RETURNING id, gateway, event_id, type, session_id, attempts
+RETURNING id, gateway, event_id, type, session_id, concerns_refunds, attempts
 """
 
 
@@ -57,6 +59,7 @@ class _Claimed:
     event_id: str
     type: str
     session_id: str
+    concerns_refunds: bool
     attempts: int
 
 
@@ -88,7 +91,7 @@ def receive_callback(*, gateway: str, body: bytes, headers: Mapping[str, str], n
 
 
 def process_callback(*, callback_id: UUID, now: datetime) -> Processing:
-    """Settle the payment a stored callback hints at, if its turn has come and nobody else has taken it."""
+    """Settle what a stored callback hints at, payment or refunds, if its turn has come and nobody else took it."""
     forbid_unit_of_work("Processing a callback")
     callback = _claim(callback_id, now)
     if callback is None:
@@ -103,10 +106,7 @@ def process_callback(*, callback_id: UUID, now: datetime) -> Processing:
         # Whatever it is, it must come back, and must not come back for ever.
         log.exception("callback.failed", callback_id=str(callback.id), event_id=callback.event_id)
         return _postpone(callback, CallbackState.RECEIVED, type(error).__name__, now)
-    if result is Processing.PARKED:
-        return _postpone(callback, CallbackState.PARKED, "no payment is known for this session", now)
-    _finish(callback, CallbackState(result.value))
-    return result
+    return _conclude(callback, result, now)
 
 
 @unit_of_work
@@ -135,6 +135,7 @@ def _store(
         "event_ids": [message.event_id for message in messages],
         "types": [message.type for message in messages],
         "session_ids": [message.session_id for message in messages],
+        "concern_refunds": [message.concerns_refunds for message in messages],
     }
     with connection.cursor() as cursor:
         cursor.execute(_STORE, columns)
@@ -158,7 +159,7 @@ def _claim(callback_id: UUID, now: datetime) -> _Claimed | None:
         row: tuple[Any, ...] | None = cursor.fetchone()
     if row is None:
         return None
-    names = ("id", "gateway", "event_id", "type", "session_id", "attempts")
+    names = ("id", "gateway", "event_id", "type", "session_id", "concerns_refunds", "attempts")
     return _Claimed(**dict(zip(names, row, strict=True)))
 
 
@@ -167,7 +168,17 @@ def _apply(callback: _Claimed, now: datetime) -> Processing:
     if attempt is None:
         return Processing.PARKED
     settlement = settle_row(attempt=attempt, source=Source.CALLBACK, now=now)
-    return Processing.QUARANTINED if settlement.outcome is Outcome.QUARANTINED else Processing.APPLIED
+    if settlement.outcome is Outcome.QUARANTINED:
+        return Processing.QUARANTINED
+    return _adopt_refunds(attempt, now) if callback.concerns_refunds else Processing.APPLIED
+
+
+def _adopt_refunds(attempt: AttemptRow, now: datetime) -> Processing:
+    adopted = adopt_refunds_of(attempt_id=attempt.id, source=Source.CALLBACK, now=now)
+    if adopted.strange or any(one.outcome is Outcome.QUARANTINED for one in adopted.settled):
+        return Processing.QUARANTINED
+    # One of ours may be about to let go of what the gateway has given back on its own.
+    return Processing.POSTPONED if adopted.unfit else Processing.APPLIED
 
 
 def _attempt_of(callback: _Claimed) -> AttemptRow | None:
@@ -182,6 +193,17 @@ def _attempt_of(callback: _Claimed) -> AttemptRow | None:
         return None
     attempt = attempt_of_reference(gateway=callback.gateway, reference=word.reference)
     return attempt if attempt is not None and attempt.status in UNANSWERED else None
+
+
+def _conclude(callback: _Claimed, result: Processing, now: datetime) -> Processing:
+    match result:
+        case Processing.PARKED:
+            return _postpone(callback, CallbackState.PARKED, "no payment is known for this session", now)
+        case Processing.POSTPONED:
+            return _postpone(callback, CallbackState.RECEIVED, "more went back there than is left here", now)
+        case _:
+            _finish(callback, CallbackState(result.value))
+            return result
 
 
 def _put_off(callback: _Claimed, at: datetime) -> Processing:

@@ -4,12 +4,16 @@ from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
+from integrations.kafka.delivery import deliver
+from integrations.kafka.envelope import of_log
+from integrations.kafka.groups import group, listeners
 from payments import services
 from payments.dto import RefundState
 from payments.models import Attempt, Refund, RefundMove
 from payments.ports import GatewayUnavailable
 from payments.states import RefundStatus, Source
 from shop.kernel.money import Money
+from shop.kernel.outbox import log
 from tests.payments.fakes import FakeGateway, Killed
 
 _S = RefundStatus
@@ -56,3 +60,14 @@ def held_and_back(payment_id: UUID) -> tuple[int, int]:
     """Return what refunds hold of the payment, and what has gone back."""
     attempt = Attempt.objects.get(id=payment_id)
     return attempt.refund_held, attempt.refunded
+
+
+def everybody_hears_everything(now: datetime) -> None:
+    """Hand every event to orders and payments, one at a time, until no more are told."""
+    heard: set[UUID] = set()
+    while unheard := [one for part in log.chunks(log.Selection(), size=100) for one in part if one.id not in heard]:
+        for one in unheard:
+            heard.add(one.id)
+            for name in ("orders", "payments"):
+                if (name, one.type) in listeners():
+                    deliver(group=group(name), events=[of_log(one)], now=now)
