@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from settings import backoffice, logs, wiring
 
@@ -206,6 +207,11 @@ METRICS_ADDRESS = env.str("METRICS_ADDRESS", default="127.0.0.1")
 DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="EUR")
 CHECKOUT_LIFETIME_SECONDS = env.int("CHECKOUT_LIFETIME_SECONDS", default=15 * 60)
 PAYMENT_WINDOW_SECONDS = env.int("PAYMENT_WINDOW_SECONDS", default=30 * 60)
+# Money for an order that has expired or was cancelled. `revive`: an expired order is paid if its stock can be had
+# again, all else goes back; `refund`: all goes back; `review`: it is kept until a person has decided.
+ORDER_LATE_MONEY = env.str("ORDER_LATE_MONEY", default="revive")
+if ORDER_LATE_MONEY not in {"revive", "refund", "review"}:
+    raise ImproperlyConfigured("ORDER_LATE_MONEY is one of revive, refund and review.")
 SHIPPING_RATES = wiring.SHIPPING_RATES
 TAX_RATES = wiring.TAX_RATES
 

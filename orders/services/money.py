@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import connection
 from django.db.models import F, Sum
 
@@ -68,8 +69,8 @@ class _Money:
 def mark_paid(*, order_id: UUID, payment_id: UUID, amount: Money, now: datetime) -> MoneyTaken:
     """Count a payment's captured money towards its order, once, and say what came of it.
 
-    Money that covers a waiting order pays it and commits its stock. Late money revives an expired order whose
-    stock can be had again. All else, a second payment, a surplus, money for a cancelled order, is due back.
+    Money that covers a waiting order pays it and commits its stock. What becomes of late money, of an order that is
+    expired or cancelled, `ORDER_LATE_MONEY` says. All else, a second payment, a surplus, is due back.
     """
     money = _Money(payment_id=payment_id, amount=amount, now=now)
     if _paid_at_once(order_id, money):
@@ -141,9 +142,17 @@ def _count(order: Order, money: _Money) -> MoneyTaken:
         return _set_aside(order, money)
     if order.status == Status.PENDING_PAYMENT:
         return _take_towards_total(order, money)
-    if order.status == Status.EXPIRED:
+    if order.status in {Status.EXPIRED, Status.CANCELLED}:
+        return _take_late(order, money)
+    return _give_back_all(order, money, reason="double_payment")
+
+
+def _take_late(order: Order, money: _Money) -> MoneyTaken:
+    if settings.ORDER_LATE_MONEY == "review":
+        return _keep_for_a_person(order, money)
+    if settings.ORDER_LATE_MONEY == "revive" and order.status == Status.EXPIRED:
         return _revive_or_give_back(order, money)
-    return _give_back_all(order, money, reason="late_payment" if order.status == Status.CANCELLED else "double_payment")
+    return _give_back_all(order, money, reason="late_payment")
 
 
 def _take_towards_total(order: Order, money: _Money) -> MoneyTaken:
@@ -205,6 +214,15 @@ def _give_back_all(order: Order, money: _Money, *, reason: str) -> MoneyTaken:
     change(order, now=money.now, captured_minor=order.captured_minor + money.amount.amount)
     _tell_refund_due(order, payment_id=money.payment_id, due=money.amount, reason=reason, now=money.now)
     return MoneyTaken.REFUND_DUE
+
+
+def _keep_for_a_person(order: Order, money: _Money) -> MoneyTaken:
+    """Count money that came too late, and let a person decide what becomes of it."""
+    _record(order, money)
+    change(order, now=money.now, captured_minor=order.captured_minor + money.amount.amount, needs_review=True)
+    tell(order, now=money.now, entry=EntryType.NEEDS_REVIEW, detail=f"{_written(money.amount)} came too late")
+    log.warning("order.late_money_kept", order_id=str(order.pk), payment_id=str(money.payment_id))
+    return MoneyTaken.SET_ASIDE
 
 
 def _set_aside(order: Order, money: _Money) -> MoneyTaken:

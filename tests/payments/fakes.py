@@ -53,7 +53,8 @@ class FakeGateway:
         self.forget()
 
     def forget(self) -> None:
-        """Be as new."""
+        """Be as new, and be known as new: nobody remembers a silence."""
+        circuit_of.cache_clear()
         self.sessions: dict[str, GatewaySession] = {}
         self.requests: dict[str, SessionRequest] = {}
         self.by_key: dict[str, str] = {}
@@ -280,7 +281,6 @@ def only_gateway(settings: Settings) -> FakeGateway:
     settings.DEFAULT_GATEWAY = "fake"
     settings.PAYMENT_RETURN_ORIGINS = ["https://shop.example.com"]
     settings.PAYMENT_LIVE_MODE = False
-    circuit_of.cache_clear()
     fake = gateway_named("fake")
     assert isinstance(fake, FakeGateway)
     fake.forget()

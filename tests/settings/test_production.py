@@ -60,6 +60,7 @@ def test_shoppers_are_told_apart_behind_the_proxy_that_ends_tls() -> None:
         ({"SECRET_KEY": "", "EMAIL_URL": ""}, "Set these environment variables: SECRET_KEY, EMAIL_URL."),
         ({"DEFAULT_GATEWAY": "sandbox"}, "DEFAULT_GATEWAY=sandbox is not a gateway for production."),
         ({"JWT_SIGNING_KEY": "j" * 31}, "JWT_SIGNING_KEY has 31 bytes; HS256 needs 32 or more."),
+        ({"ORDER_LATE_MONEY": "keep"}, "ORDER_LATE_MONEY is one of revive, refund and review."),
     ],
 )
 def test_what_is_missing_or_weak_stops_the_start(changes: dict[str, str], sentence: str) -> None:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 import pytest
+from pytest_django import Settings
 
 from orders import services
 from orders.dto import MoneyTaken
@@ -160,6 +161,52 @@ def test_money_for_a_cancelled_order_is_always_due_back(shopper: Caller, now: da
     assert (after.status, after.needs_review) == ("cancelled", False)
     assert refunds_due(order) == [("late_payment", 2_870)]
     assert stock_of() == (100, 0)
+
+
+def test_where_late_money_goes_back_no_order_is_revived(shopper: Caller, now: datetime, settings: Settings) -> None:
+    settings.ORDER_LATE_MONEY = "refund"
+    order = order_in(Status.EXPIRED, caller=shopper, now=now)
+    late = new_id()
+
+    assert pay(order, payment_id=late, now=now) is MoneyTaken.REFUND_DUE
+    assert pay(order, payment_id=late, now=now) is MoneyTaken.ALREADY_COUNTED
+
+    after = again(order)
+    assert (after.status, after.needs_review) == ("expired", False)
+    assert refunds_due(order) == [("late_payment", 2_870)]
+    assert Reservation.objects.get().state == "released"
+
+
+@pytest.mark.parametrize("status", [Status.EXPIRED, Status.CANCELLED])
+def test_where_a_person_decides_about_late_money_it_is_kept_until_then(
+    status: Status, shopper: Caller, now: datetime, settings: Settings
+) -> None:
+    settings.ORDER_LATE_MONEY = "review"
+    order = order_in(status, caller=shopper, now=now)
+    late = new_id()
+
+    assert pay(order, payment_id=late, now=now) is MoneyTaken.SET_ASIDE
+    assert pay(order, payment_id=late, now=now) is MoneyTaken.ALREADY_COUNTED
+
+    after = again(order)
+    assert (after.status, after.needs_review) == (status, True)
+    assert (after.captured, after.payment_status) == (Money(2_870, "EUR"), "paid")
+    assert refunds_due(order) == []
+    assert (after.timeline or ())[-1].detail == "28.70 EUR came too late"
+    assert Reservation.objects.get().state == "released"
+
+
+@pytest.mark.parametrize("rule", ["revive", "refund", "review"])
+def test_money_in_time_and_a_second_payment_know_no_rule_for_late_money(
+    rule: str, shopper: Caller, now: datetime, settings: Settings
+) -> None:
+    settings.ORDER_LATE_MONEY = rule
+    order = placed(caller=shopper, now=now)
+
+    taken = [pay(order, now=now), pay(order, now=now)]
+
+    assert taken == [MoneyTaken.PAID, MoneyTaken.REFUND_DUE]
+    assert refunds_due(order) == [("double_payment", 2_870)]
 
 
 @pytest.mark.parametrize("status", list(Status))
