@@ -6,7 +6,7 @@ from functools import wraps
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 import structlog
@@ -35,6 +35,7 @@ Post = Callable[Concatenate[V, Request, P], HttpResponse]
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+_REQUESTS = UUID("6f1f0f4e-3b0c-4c57-9f7e-9a3f0c1f5a5d")
 # No path of ours is as long; it is part of an index, whose entries have a limit.
 _LONGEST_PATH = 512
 _PARAMETER = OpenApiParameter(
@@ -69,6 +70,20 @@ def idempotent(post: Post[V, P]) -> Post[V, P]:
 
     described: Post[V, P] = extend_schema(parameters=[_PARAMETER])(answered_once)
     return described
+
+
+def name_of(request: Request) -> UUID | None:
+    """Return one id for all repeats of a request with an Idempotency-Key, or None without one.
+
+    What makes a thing that may exist twice keeps it beside the row: a process killed between the commit and its answer
+    leaves a key that says nothing, and the repeat still finds what it made.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    identity = _identity(request, key)
+    parts = (str(identity.user_id), identity.method, identity.path, identity.key, identity.body_digest.hex())
+    return uuid5(_REQUESTS, "\n".join(parts))
 
 
 def _identity(request: Request, key: str) -> services.Request:
