@@ -183,10 +183,10 @@ def test_where_a_person_decides_about_late_money_it_is_kept_until_then(
 ) -> None:
     settings.ORDER_LATE_MONEY = "review"
     order = order_in(status, caller=shopper, now=now)
-    late = new_id()
+    late, later = new_id(), now + timedelta(hours=2)
 
-    assert pay(order, payment_id=late, now=now) is MoneyTaken.SET_ASIDE
-    assert pay(order, payment_id=late, now=now) is MoneyTaken.ALREADY_COUNTED
+    assert pay(order, payment_id=late, now=later) is MoneyTaken.SET_ASIDE
+    assert pay(order, payment_id=late, now=later) is MoneyTaken.ALREADY_COUNTED
 
     after = again(order)
     assert (after.status, after.needs_review) == (status, True)
