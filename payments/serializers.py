@@ -4,13 +4,14 @@ from typing import Any
 
 from rest_framework import serializers
 
-from payments.dto import PaymentView
-from payments.states import AttemptStatus
+from payments.dto import PaymentView, RefundView
+from payments.states import AttemptStatus, RefundStatus
 from shop.kernel.clock import rfc3339
-from shop.kernel.http.serializers import MoneySchema, StrictSerializer, StrictString, money_json
+from shop.kernel.http.serializers import MoneySchema, StrictInteger, StrictSerializer, StrictString, money_json
 
 # Gateways take addresses of about two thousand signs; ours get `payment_id` added.
 LONGEST_URL = 1900
+LONGEST_REASON = 500
 
 
 class StartPaymentRequest(StrictSerializer):
@@ -19,6 +20,20 @@ class StartPaymentRequest(StrictSerializer):
     order_id = StrictString(max_length=64)
     return_url = StrictString(max_length=LONGEST_URL, trim_whitespace=False)
     gateway = StrictString(max_length=40, required=False)
+
+
+class RefundMoneyRequest(StrictSerializer):
+    """How much goes back."""
+
+    amount = StrictInteger(min_value=1)
+    currency = StrictString(min_length=3, max_length=3)
+
+
+class RefundRequest(StrictSerializer):
+    """`POST /payments/{id}/refunds`. Without an amount, all that is left of the payment goes back."""
+
+    amount = RefundMoneyRequest(required=False)
+    reason = StrictString(max_length=LONGEST_REASON)
 
 
 class CancelPaymentRequest(StrictSerializer):
@@ -38,6 +53,17 @@ def payment_json(payment: PaymentView) -> dict[str, Any]:
         "expires_at": rfc3339(payment.expires_at),
         "refunded": money_json(payment.refunded),
         "failure": failure,
+    }
+
+
+def refund_json(refund: RefundView) -> dict[str, Any]:
+    """Return a refund as the API writes it."""
+    return {
+        "id": str(refund.refund_id),
+        "payment_id": str(refund.payment_id),
+        "amount": money_json(refund.amount),
+        "status": refund.status,
+        "reason": refund.reason,
     }
 
 
@@ -66,6 +92,24 @@ class PaymentPageSchema(serializers.Serializer[Any]):
     """The payments of an order, newest first."""
 
     results = PaymentSchema(many=True)
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+
+
+class RefundSchema(serializers.Serializer[Any]):
+    """Money of a payment on its way back, or back."""
+
+    id = serializers.CharField()
+    payment_id = serializers.CharField()
+    amount = MoneySchema()
+    status = serializers.ChoiceField(choices=[status.value for status in RefundStatus])
+    reason = serializers.CharField(help_text="As whoever asked for it wrote; empty where an order or gateway did.")
+
+
+class RefundPageSchema(serializers.Serializer[Any]):
+    """The refunds of a payment, newest first."""
+
+    results = RefundSchema(many=True)
     next = serializers.CharField(allow_null=True)
     previous = serializers.CharField(allow_null=True)
 

@@ -1,5 +1,6 @@
 """Payments over HTTP."""
 
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -7,7 +8,7 @@ from django.core.exceptions import RequestDataTooBig
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,16 +21,22 @@ from payments.serializers import (
     PaymentPageSchema,
     PaymentSchema,
     ReceivedSchema,
+    RefundPageSchema,
+    RefundRequest,
+    RefundSchema,
     StartPaymentRequest,
     payment_json,
+    refund_json,
 )
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
+from shop.kernel.errors import Forbidden
 from shop.kernel.http.pagination import PAGING, answer, page_of
 from shop.kernel.http.serializers import parsed
 from shop.kernel.http.views import CheckedView, InternalView, OpenView
-from shop.kernel.idempotency.http import idempotent
+from shop.kernel.idempotency.http import idempotent, name_of
 from shop.kernel.ids import as_uuid
+from shop.kernel.money import Money
 
 
 class PaymentsView(CheckedView):
@@ -92,6 +99,27 @@ class CancelPaymentView(CheckedView):
         return Response(payment_json(services.cancel_attempt(caller=self.caller, payment_id=known, now=utc_now())))
 
 
+class RefundsView(CheckedView):
+    """Giving a payment's money back."""
+
+    @extend_schema(operation_id="list_refunds", parameters=PAGING, responses=RefundPageSchema)
+    def get(self, request: Request, payment_id: str) -> Response:
+        """List the refunds of a payment, newest first, as they are known here."""
+        known = _visible(payment_id, self.caller).payment_id
+        page = page_of(request)
+        rows = queries.refunds_page(payment_id=known, limit=page.limit + 1, after=page.after, before=page.before)
+        return Response(answer(request, page=page, rows=rows, place=lambda row: row.refund_id, as_json=refund_json))
+
+    @extend_schema(operation_id="refund_payment", request=RefundRequest, responses={201: RefundSchema})
+    @idempotent
+    def post(self, request: Request, payment_id: str) -> Response:
+        """Give back an amount, or all that is left; staff only. The answer says what the gateway made of it so far."""
+        known = _visible(payment_id, self.caller)
+        if not self.caller.staff:
+            raise Forbidden("Only the shop's staff give money back.")
+        return _given_back(request, known)
+
+
 class DefaultCallbackView(OpenView):
     """Where the default gateway reports."""
 
@@ -119,6 +147,39 @@ class InternalPaymentView(InternalView):
     def get(self, request: Request, payment_id: str) -> Response:  # noqa: ARG002  DRF passes it
         """Return any payment as it is known here; the gateway is not asked."""
         return Response(payment_json(_known(payment_id)))
+
+
+class InternalRefundsView(InternalView):
+    """Giving a payment's money back, for the house's own systems."""
+
+    scope = "payments:refund"
+
+    @extend_schema(operation_id="internal_refund_payment", request=RefundRequest, responses={201: RefundSchema})
+    @idempotent
+    def post(self, request: Request, payment_id: str) -> Response:
+        """Give back an amount of any payment, or all that is left of it."""
+        return _given_back(request, _known(payment_id))
+
+
+def _given_back(request: Request, payment: PaymentView) -> Response:
+    body = parsed(RefundRequest, request)
+    refund = services.give_back(
+        payment_id=payment.payment_id,
+        amount=_amount(body.get("amount"), payment.amount.currency),
+        reason=body["reason"],
+        once=name_of(request),
+        now=utc_now(),
+    )
+    return Response(refund_json(refund), status=status.HTTP_201_CREATED)
+
+
+def _amount(wanted: dict[str, Any] | None, currency: str) -> Money | None:
+    if wanted is None:
+        return None
+    if wanted["currency"] != currency:
+        detail = ErrorDetail(f"The payment was made in {currency}.", code="currency_differs")
+        raise ValidationError({"amount": {"currency": [detail]}})
+    return Money(wanted["amount"], currency)
 
 
 def _received(request: Request, gateway: str) -> Response:

@@ -28,7 +28,7 @@ class Refund(models.Model):
     reason = models.TextField(default="", db_default="", blank=True)
     failure_code = models.TextField(default="", db_default="", blank=True)
     review_reason = models.TextField(default="", db_default="", blank=True)
-    # The event that made the money due back: the same event asks once.
+    # The event that made the money due back, or the name of the request that asked for it: the same asks once.
     due_event_id = models.UUIDField(null=True, unique=True)
     tries = models.IntegerField(default=0, db_default=0)
     next_try_at = models.DateTimeField(null=True, blank=True)

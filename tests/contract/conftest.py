@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from checkout.services import seed_rates
 from integrations.gateways.sandbox import SandboxGateway
+from integrations.management.commands.seed import SCOPES
 from payments.services import gateways
 from shop.kernel.auth import services as auth
 from tests.contract import shapes
@@ -110,10 +111,15 @@ def staff(nobody: Api) -> Api:
 @pytest.fixture
 def system() -> Api:
     """Another system of the house, with a key for everything internal."""
-    key = auth.issue_api_key(
-        name="tests", scopes=["orders:read", "payments:read"], expires_at=None, now=datetime.now(UTC)
-    )
+    key = auth.issue_api_key(name="tests", scopes=SCOPES, expires_at=None, now=datetime.now(UTC))
     return Api({"X-API-Key": key})
+
+
+@pytest.fixture
+def narrow() -> Api:
+    """Another system, which may only read payments."""
+    now = datetime.now(UTC)
+    return Api({"X-API-Key": auth.issue_api_key(name="n", scopes=["payments:read"], expires_at=None, now=now)})
 
 
 @pytest.fixture

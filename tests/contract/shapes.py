@@ -133,6 +133,15 @@ ORDER_IN_LIST = {
     "updated_at": instant,
 }
 ORDER = {**ORDER_IN_LIST, "timeline": [{"at": instant, "type": text, "detail": text}]}
+INTERNAL_ORDER = {
+    **ORDER,
+    "user_id": identifier,
+    "guest": flag,
+    "needs_review": flag,
+    "captured": MONEY,
+    "refunded": MONEY,
+    "tracking": text,
+}
 PAYMENT = {
     "id": identifier,
     "order_id": identifier,
@@ -144,6 +153,14 @@ PAYMENT = {
     "refunded": MONEY,
     "failure": nullable({"code": text, "detail": text}),
 }
+REFUND = {
+    "id": identifier,
+    "payment_id": identifier,
+    "amount": MONEY,
+    "status": one_of("requested", "submitted", "unknown", "succeeded", "rejected", "reversed"),
+    "reason": text,
+}
+STOCK = {"sku": text, "on_hand": number, "held": number, "available": number}
 PROBLEM = {"type": text, "title": text, "status": number, "detail": text, "code": text}
 FIELD_PROBLEM = {"pointer": text, "code": text, "detail": text}
 

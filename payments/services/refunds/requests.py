@@ -29,23 +29,27 @@ def request_refund(
     payment_id: UUID,
     amount: Money | None,
     reason: str,
-    cause: RefundCause = RefundCause.REQUESTED,
+    once: UUID | None = None,
     now: datetime,
 ) -> RefundView:
     """Ask for `amount` of a payment's money to go back, or for all that is left of it when None.
 
-    The caller goes on with `settle_refund`; if it does not live to, the clock does. Raises PaymentNotFound and
-    RefundExceedsCaptured, which says what is refundable.
+    `once` names the wish: the same name again is answered with the refund it became. The caller goes on with
+    `settle_refund`; if it does not live to, the clock does. Raises PaymentNotFound and RefundExceedsCaptured, which
+    says what is refundable.
     """
     attempt = _locked(payment_id)
+    known = refund_of_event(due_event_id=once) if once else None
+    if known is not None:
+        return refund_view(row=known)
     left = refundable(attempt=attempt)
     wanted = left if amount is None else amount
     if wanted.currency != left.currency or not Money.zero(left.currency) < wanted <= left:
         raise RefundExceedsCaptured(payment_id=payment_id, refundable=left)
-    refund = new_refund(attempt=attempt, amount=wanted, cause=cause, now=now)
+    refund = new_refund(attempt=attempt, amount=wanted, cause=RefundCause.REQUESTED, now=now)
     first_turn = now + timedelta(seconds=LEASE_SECONDS)
     refund = replace(refund, reason=reason, next_try_at=first_turn)
-    hold(refund=refund, due_event_id=None, reason=Reason(source=Source.STAFF, why=cause.value, now=now))
+    hold(refund=refund, due_event_id=once, reason=Reason(source=Source.STAFF, why=refund.cause.value, now=now))
     return refund_view(row=refund)
 
 

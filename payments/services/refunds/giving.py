@@ -1,0 +1,34 @@
+"""Giving money back because somebody asks: written down and held, then sent at once if the gateway answers."""
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from payments.dto import RefundView
+from payments.ports import GatewayRefused, GatewayUnavailable
+from payments.queries import refund
+from payments.services.refunds.requests import request_refund
+from payments.services.refunds.settling import settle_refund
+from payments.states import Source
+from shop.kernel.money import Money
+from shop.kernel.transactions import forbid_unit_of_work
+
+log = structlog.get_logger(__name__)
+
+
+def give_back(
+    *, payment_id: UUID, amount: Money | None, reason: str, once: UUID | None = None, now: datetime
+) -> RefundView:
+    """Give back `amount` of a payment's money, or all that is left when None, and return the refund as it now stands.
+
+    A gateway that does not answer leaves it to the clock; the same `once` gives back once. Raises PaymentNotFound and
+    RefundExceedsCaptured.
+    """
+    forbid_unit_of_work("Giving money back")
+    asked = request_refund(payment_id=payment_id, amount=amount, reason=reason, once=once, now=now)
+    try:
+        settle_refund(refund_id=asked.refund_id, source=Source.STAFF, now=now)
+    except (GatewayUnavailable, GatewayRefused) as error:
+        log.warning("refund.not_sent_yet", refund_id=str(asked.refund_id), error=str(error))
+    return refund(refund_id=asked.refund_id) or asked
