@@ -8,6 +8,7 @@ from payments.services.ledger import post_refund, post_reversal, post_sale
 from payments.services.payables import NewPayable, close_payable, open_payable
 from payments.services.refunds import (
     adopt_refunds_of,
+    give_back,
     poll_refund,
     request_due_refund,
     request_refund,
@@ -24,6 +25,7 @@ __all__ = [
     "cancel_attempt",
     "close_payable",
     "expire_order",
+    "give_back",
     "look",
     "open_payable",
     "poll",
