@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from orders import services
 from orders.models import Capture, Entry, Line, Order
-from orders.serializers import LONGEST_REASON
+from orders.serializers import LONGEST_REASON, LONGEST_TRACKING
 from orders.states import TRANSITIONS, Status
 from shop.kernel.admin import LongList, ReadOnlyAdmin, instant_text, money_text
 from shop.kernel.auth.dto import Caller
@@ -40,7 +40,7 @@ class FulfilForm(forms.Form):
     """How an order was sent, and what a colleague should know of it."""
 
     tracking = forms.CharField(
-        max_length=200, required=False, label="Tracking number", widget=UnfoldAdminTextInputWidget
+        max_length=LONGEST_TRACKING, required=False, label="Tracking number", widget=UnfoldAdminTextInputWidget
     )
     reason = forms.CharField(max_length=LONGEST_REASON, label="Note", widget=UnfoldAdminTextareaWidget)
 

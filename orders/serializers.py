@@ -11,6 +11,7 @@ from shop.kernel.http.priced import PricedLineSchema, TotalsSchema, priced_line_
 from shop.kernel.http.serializers import MoneySchema, StrictSerializer, StrictString, money_json
 
 LONGEST_REASON = 500
+LONGEST_TRACKING = 200
 
 
 class PlaceOrderRequest(StrictSerializer):
@@ -24,6 +25,12 @@ class CancelOrderRequest(StrictSerializer):
     """`POST /orders/{id}/cancel`."""
 
     reason = StrictString(max_length=LONGEST_REASON, required=False, allow_blank=True, default="")
+
+
+class FulfilOrderRequest(StrictSerializer):
+    """`POST /internal/orders/{id}/fulfil`."""
+
+    tracking = StrictString(max_length=LONGEST_TRACKING, required=False, allow_blank=True, default="")
 
 
 def order_json(order: OrderView) -> dict[str, Any]:

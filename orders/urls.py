@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from orders.views import CancelOrderView, InternalOrderView, OneOrderView, OrdersView
+from orders.views import CancelOrderView, FulfilOrderView, InternalOrderView, OneOrderView, OrdersView
 
 urlpatterns = [
     path("orders", OrdersView.as_view()),
@@ -12,4 +12,5 @@ urlpatterns = [
 
 internal_urlpatterns = [
     path("orders/<str:order_id>", InternalOrderView.as_view()),
+    path("orders/<str:order_id>/fulfil", FulfilOrderView.as_view()),
 ]

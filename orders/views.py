@@ -12,6 +12,7 @@ from orders import queries, services
 from orders.errors import OrderNotFound
 from orders.serializers import (
     CancelOrderRequest,
+    FulfilOrderRequest,
     InternalOrderSchema,
     OrderDetailSchema,
     OrderPageSchema,
@@ -94,6 +95,20 @@ class InternalOrderView(InternalView):
     def get(self, request: Request, order_id: str) -> Response:  # noqa: ARG002  DRF passes it
         """Return any order with its timeline."""
         return Response(internal_order_json(queries.order(order_id=_order_id(order_id), user_id=None)))
+
+
+class FulfilOrderView(InternalView):
+    """Sending an order's goods."""
+
+    scope = "orders:fulfil"
+
+    @extend_schema(operation_id="internal_fulfil_order", request=FulfilOrderRequest, responses=InternalOrderSchema)
+    @idempotent
+    def post(self, request: Request, order_id: str) -> Response:
+        """Note that a paid order's goods are on their way."""
+        body = parsed(FulfilOrderRequest, request)
+        order = services.fulfil(order_id=_order_id(order_id), tracking=body["tracking"], now=utc_now())
+        return Response(internal_order_json(order))
 
 
 def _order_id(text: str) -> UUID:

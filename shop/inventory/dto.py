@@ -21,6 +21,15 @@ class StockLevel:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """An article's stock after somebody has counted it."""
+
+    sku: str
+    on_hand: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """What became of the stock levels of one delivery.
 

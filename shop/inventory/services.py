@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from django.db import connection
 
-from shop.inventory.dto import Received, Released, StockLevel, Wanted
+from shop.inventory.dto import Counted, Received, Released, StockLevel, Wanted
 from shop.inventory.errors import InsufficientStock, ReservationGone, StockBelowHeld, UnknownSku
 from shop.inventory.states import ReservationState, sources
 from shop.kernel.errors import IllegalTransition, Refusal
@@ -128,6 +128,7 @@ WHERE stock.on_hand <> level.on_hand
 _SET_ON_HAND = """
 UPDATE inventory_stock SET on_hand = %(on_hand)s::int, updated_at = now()
 WHERE sku = %(sku)s AND held <= %(on_hand)s::int
+RETURNING held
 """
 
 
@@ -216,13 +217,17 @@ def receive(*, levels: Sequence[StockLevel], overwrite: bool) -> Received:
 
 
 @unit_of_work
-def set_on_hand(*, sku: str, on_hand: int) -> None:
-    """Say how many units lie on the shelf; StockBelowHeld when shoppers hold more, UnknownSku for no article."""
+def set_on_hand(*, sku: str, on_hand: int) -> Counted:
+    """Say how many units lie on the shelf, held ones included, and return them.
+
+    StockBelowHeld when shoppers hold more, UnknownSku for no article.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_SET_ON_HAND, {"sku": sku, "on_hand": on_hand})
-        if cursor.rowcount == 1:
-            log.info("inventory.counted", sku=sku, on_hand=on_hand)
-            return
+        counted = cursor.fetchone()
+    if counted:
+        log.info("inventory.counted", sku=sku, on_hand=on_hand)
+        return Counted(sku=sku, on_hand=on_hand, held=counted[0])
     held = _rows("SELECT held FROM inventory_stock WHERE sku = %s", [sku])
     if not held:
         raise UnknownSku(sku=sku)

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tests.contract.conftest import OFFER, RETURN_URL, Api
 from tests.integrations.sandbox_gateway.harness import Gateway
 
-# The contract's calls, but those of later issues: coupons, merging, refunds, fulfilment, stock, merchants' webhooks.
+# The contract's calls, but those of later issues: coupons, merging, merchants' webhooks.
 CALLS = """
 POST /auth/register
 POST /auth/guest
@@ -41,10 +41,15 @@ POST /payments
 GET /payments
 GET /payments/{payment_id}
 POST /payments/{payment_id}/cancel
+GET /payments/{payment_id}/refunds
+POST /payments/{payment_id}/refunds
 POST /payment-callback
 POST /payment-callback/{gateway}
 GET /internal/orders/{order_id}
+POST /internal/orders/{order_id}/fulfil
 GET /internal/payments/{payment_id}
+POST /internal/payments/{payment_id}/refunds
+PUT /internal/stock/{sku}
 GET /healthz
 GET /readyz
 GET /metrics
