@@ -10,7 +10,7 @@ from checkout.dto import CheckoutView, ShippingOption
 from checkout.states import Status
 from shop.kernel.clock import rfc3339
 from shop.kernel.http.priced import PricedLineSchema, TotalsSchema, priced_line_json, totals_json
-from shop.kernel.http.serializers import MoneySchema, StrictSerializer, StrictString, money_json
+from shop.kernel.http.serializers import KeptString, MoneySchema, StrictSerializer, StrictString, money_json
 
 # ISO 3166-1 alpha-2, all officially assigned codes.
 COUNTRIES = frozenset(
@@ -42,19 +42,19 @@ class Country(StrictString):
 class Address(StrictSerializer):
     """Where goods or bills go. Optional fields may be left out or empty."""
 
-    name = StrictString(max_length=200)
-    line1 = StrictString(max_length=200)
-    line2 = StrictString(max_length=200, required=False, allow_blank=True)
-    city = StrictString(max_length=120)
-    region = StrictString(max_length=120, required=False, allow_blank=True)
-    postal_code = StrictString(max_length=16, validators=[_POSTAL_CODE])
+    name = KeptString(max_length=200)
+    line1 = KeptString(max_length=200)
+    line2 = KeptString(max_length=200, required=False, allow_blank=True)
+    city = KeptString(max_length=120)
+    region = KeptString(max_length=120, required=False, allow_blank=True)
+    postal_code = KeptString(max_length=16, validators=[_POSTAL_CODE])
     country = Country(help_text="ISO 3166 alpha-2, such as DE.")
 
 
 class StartCheckout(StrictSerializer):
     """Body of `POST /checkout`. Without a billing address the bill goes where the goods go."""
 
-    email = StrictString(max_length=254, validators=[EmailValidator()])
+    email = KeptString(max_length=254, validators=[EmailValidator()])
     shipping_address = Address()
     billing_address = Address(required=False)
     shipping_method = StrictString(max_length=50, help_text="A code of GET /checkout/shipping-methods.")

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from shop.kernel.auth.dto import Login, Tokens, UserView
 from shop.kernel.auth.models import EMAIL_LENGTH, NAME_LENGTH
-from shop.kernel.http.serializers import StrictSerializer, StrictString
+from shop.kernel.http.serializers import KeptString, StrictSerializer, StrictString
 
 LONGEST_PASSWORD = 256
 
@@ -15,9 +15,9 @@ LONGEST_PASSWORD = 256
 class RegisterRequest(StrictSerializer):
     """Somebody who wants an account."""
 
-    email = StrictString(max_length=EMAIL_LENGTH, validators=[EmailValidator()])
+    email = KeptString(max_length=EMAIL_LENGTH, validators=[EmailValidator()])
     password = StrictString(max_length=LONGEST_PASSWORD, trim_whitespace=False)
-    name = StrictString(max_length=NAME_LENGTH, allow_blank=True, default="")
+    name = KeptString(max_length=NAME_LENGTH, allow_blank=True, default="")
 
 
 class TokenRequest(StrictSerializer):

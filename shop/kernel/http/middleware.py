@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.locale import LocaleMiddleware
 
+from shop.kernel import looks
 from shop.kernel.http import problems
 from shop.kernel.ids import new_id
 from shop.kernel.tracing import Trace, tracing
@@ -38,7 +39,7 @@ class RequestTrace:
         """Answer within the request's trace."""
         given = request.headers.get("X-Request-ID", "")
         parent = request.headers.get("traceparent", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(new_id())
+        request_id = given if _may_travel(given) else str(new_id())
         began = time.perf_counter()
         with tracing(Trace(request_id, traceparent=parent if _TRACEPARENT.fullmatch(parent) else "")):
             response = self.get_response(request)
@@ -52,6 +53,13 @@ class RequestTrace:
                 )
         response.headers["X-Request-ID"] = request_id
         return response
+
+
+def _may_travel(request_id: str) -> bool:
+    """Say whether an id somebody has given may be written into logs, rows and events."""
+    if not _REQUEST_ID.fullmatch(request_id):
+        return False
+    return not (looks.has_card_number(request_id) or looks.has_credential(request_id))
 
 
 class AdminOnlySessions:

@@ -13,6 +13,7 @@ from psycopg import errors as postgres
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from shop.kernel import looks
 from shop.kernel.errors import (
     Conflict,
     Forbidden,
@@ -68,9 +69,8 @@ def problem(
         "code": code,
         **(data or {}),
     }
-    return HttpResponse(
-        msgspec.json.encode(body), status=status, content_type=CONTENT_TYPE, headers=dict(headers or {})
-    )
+    written = msgspec.json.encode(_without_secrets(body))
+    return HttpResponse(written, status=status, content_type=CONTENT_TYPE, headers=dict(headers or {}))
 
 
 def for_exception(error: Exception) -> HttpResponse | None:  # noqa: PLR0911  one return a kind of error
@@ -110,6 +110,19 @@ def for_defect(error: Exception | None) -> HttpResponse:
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | HttpResponse | None:  # noqa: ARG001
     """Be DRF's exception handler; what it cannot translate is raised on, to `middleware.ProblemDetails`."""
     return for_exception(error)
+
+
+def _without_secrets(value: Any) -> Any:
+    """Mask what a caller sent in the wrong field: the answer names it again, and may be kept by whoever reads it."""
+    match value:
+        case str():
+            return looks.masked(value)
+        case Mapping():
+            return {name: _without_secrets(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_without_secrets(inner) for inner in value]
+        case _:
+            return value
 
 
 def _for_refusal(error: Refusal) -> HttpResponse:

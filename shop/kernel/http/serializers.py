@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from shop.kernel.money import Money
+from shop.kernel.validators import refuse_secrets
 
 # PostgreSQL's `integer`; every amount and count of the API fits.
 LARGEST_INTEGER = 2_147_483_647
@@ -57,6 +58,14 @@ class StrictString(serializers.CharField):
         if any(ord(sign) < 32 or ord(sign) == 127 for sign in data):  # noqa: PLR2004  ASCII's control characters
             self.fail("control")
         return super().to_internal_value(data)
+
+
+class KeptString(StrictString):
+    """A string that is kept or passed on: card numbers, tokens and keys have no place in it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators.append(refuse_secrets)
 
 
 class MoneySchema(serializers.Serializer[Any]):

@@ -23,6 +23,13 @@ def test_what_is_no_id_is_replaced_by_one(browser: Client, given: str) -> None:
     assert UUID(answered).version == 7
 
 
+@pytest.mark.parametrize("given", ["4242424242424242", "card:4242-4242-4242-4242", "sk_live_51H8abcdefghijkl"])
+def test_what_looks_like_a_secret_is_no_id_since_ids_travel(browser: Client, given: str) -> None:
+    answered = browser.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
+
+    assert UUID(answered).version == 7
+
+
 def test_a_request_is_one_line_with_its_id(browser: Client, caplog: pytest.LogCaptureFixture) -> None:
     browser.get("/no/such/path?token=secret", headers={"X-Request-ID": "me"})
 

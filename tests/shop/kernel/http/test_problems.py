@@ -12,7 +12,7 @@ from pytest_django import Settings
 from rest_framework.exceptions import ValidationError
 
 from integrations.embedded.ports import any_free
-from shop.kernel.http.problems import exception_handler, for_exception
+from shop.kernel.http.problems import exception_handler, for_exception, problem
 from tests.shop.kernel.http.urls import SECRET
 
 
@@ -208,3 +208,14 @@ def test_errors_by_place_are_named_by_place() -> None:
 def test_what_is_not_anticipated_is_left_to_others() -> None:
     assert for_exception(KeyError("x")) is None
     assert exception_handler(KeyError("x"), {}) is None
+
+
+def test_a_problem_does_not_repeat_a_card_number_or_a_key() -> None:
+    sent = "4242 4242 4242 4242"
+
+    answer = problem(
+        400, code="odd", detail=f"{sent} is odd", data={"errors": [{"pointer": f"/{sent}"}], "lines": (1, sent)}
+    )
+
+    body = json.loads(answer.content)
+    assert (body["detail"], body["errors"], body["lines"]) == ("*** is odd", [{"pointer": "/***"}], [1, "***"])

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from rest_framework.exceptions import ValidationError
 
-from shop.kernel.http.serializers import MoneySchema, money_json
+from shop.kernel.http.serializers import KeptString, MoneySchema, money_json
 from shop.kernel.money import Money
 
 
@@ -68,3 +69,24 @@ def test_money_is_written_as_its_schema_says() -> None:
 
     assert written == {"amount": 1_999, "currency": "EUR"}
     assert set(written) == set(MoneySchema().fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Ada 4242 4242 4242 4242", "looks_like_card_number"),
+        ("https://shop.example.com/?card=4242%204242+4242%2D4242", "looks_like_card_number"),
+        ("sk_live_51H8abcdefghijkl", "looks_like_secret"),
+    ],
+)
+def test_what_is_kept_holds_no_secret(text: str, code: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        KeptString().run_validation(text)
+
+    assert refused.value.get_codes() == [code]
+    assert "4242" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["Ada Lovelace", "Lindenallee 7+8", "100 %", "https://shop.example.com/a%20b"])
+def test_what_people_write_is_kept_as_it_is(text: str) -> None:
+    assert KeptString().run_validation(text) == text

@@ -353,3 +353,12 @@ def test_while_the_first_is_under_way_the_second_is_told_to_wait(shopper: Caller
     assert other_body.status_code == 422
     assert post(shopper).content == done.content
     assert len(DONE) == 1
+
+
+@pytest.mark.parametrize("key", ["4242 4242 4242 4242", "sk_live_51H8abcdefghijkl"])
+def test_a_secret_for_a_key_works_and_is_not_stored(shopper: Caller, key: str) -> None:
+    first, again = post(shopper, key=key), post(shopper, key=key)
+
+    assert first.content == again.content
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert key not in Key.objects.get().key
