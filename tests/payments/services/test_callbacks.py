@@ -1,5 +1,6 @@
 """Callbacks: verified, stored once, processed until applied; parked while nobody knows them, dead in the end."""
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -53,6 +54,16 @@ def test_a_callback_is_stored_as_it_came_and_asks_the_gateway_nothing(
     assert callback.headers == {"webhook-id": "1", "webhook-signature": SIGNED["webhook-signature"]}
     assert (callback.state, callback.type, callback.received_at) == ("received", "session.paid", now)
     assert gateway.calls == []
+
+
+def test_a_card_number_or_token_in_a_callback_is_not_kept(paid_session: str, now: datetime) -> None:
+    said = json.loads(callback_body(paid_session))
+    said[0] |= {"note": "paid with 4242 4242 4242 4242", "key": "sk_live_51H8abcdefghijkl", "name": "Ång"}
+
+    receive(json.dumps(said, ensure_ascii=False).encode(), now)
+
+    (kept,) = json.loads(bytes(Callback.objects.get().body))
+    assert kept == said[0] | {"note": "paid with ***", "key": "***"}
 
 
 def test_a_callback_is_applied_by_asking_the_gateway(paid_session: str, order: OrderView, now: datetime) -> None:
