@@ -6,10 +6,12 @@ import pytest
 from pytest_django import Settings
 
 from integrations.gateways.sandbox import SandboxGateway
+from tests.integrations.gateways.fakes.mollie import KEY as MOLLIE_KEY
+from tests.integrations.gateways.fakes.mollie import MollieFake
+from tests.integrations.gateways.fakes.stripe import KEY as STRIPE_KEY
+from tests.integrations.gateways.fakes.stripe import StripeFake
+from tests.integrations.gateways.providers import OURS, PATIENCE_SECONDS, Mollie, Provider, Sandbox, Stripe
 from tests.integrations.sandbox_gateway.harness import SECRET, WEBHOOK_SECRET, Gateway, Receiver
-
-# Long enough for a busy machine, and short enough to wait for in a test.
-PATIENCE_SECONDS = 2.0
 
 
 class Ear(Receiver):
@@ -62,3 +64,40 @@ def sandbox(process: Gateway, settings: Settings) -> SandboxGateway:
     settings.SANDBOX_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
     settings.GATEWAY_READ_TIMEOUT_SECONDS = PATIENCE_SECONDS
     return SandboxGateway()
+
+
+@pytest.fixture
+def stripe_fake(settings: Settings) -> Iterator[StripeFake]:
+    """A stand-in for Stripe, and the settings that lead there."""
+    fake = StripeFake(largest_page=7)
+    settings.STRIPE_API_URL = fake.url
+    settings.STRIPE_SECRET_KEY = STRIPE_KEY
+    settings.STRIPE_WEBHOOK_SECRETS = [OURS]
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = PATIENCE_SECONDS
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def mollie_fake(settings: Settings) -> Iterator[MollieFake]:
+    """A stand-in for Mollie, and the settings that lead there."""
+    fake = MollieFake(largest_page=7)
+    settings.MOLLIE_API_URL = fake.url
+    settings.MOLLIE_API_KEY = MOLLIE_KEY
+    settings.MOLLIE_WEBHOOK_SECRETS = [OURS]
+    settings.PUBLIC_URL = "https://shop.example.com"
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = PATIENCE_SECONDS
+    yield fake
+    fake.close()
+
+
+@pytest.fixture(params=["sandbox", "stripe", "mollie"])
+def provider(request: pytest.FixtureRequest, settings: Settings) -> Provider:
+    """Each provider in turn."""
+    if request.param == "stripe":
+        return Stripe(request.getfixturevalue("stripe_fake"))
+    if request.param == "mollie":
+        return Mollie(request.getfixturevalue("mollie_fake"))
+    request.getfixturevalue("sandbox")
+    settings.SANDBOX_WEBHOOK_SECRETS = [OURS]
+    return Sandbox(request.getfixturevalue("process"))

@@ -16,7 +16,8 @@ from payments.services import gateways
 from payments.states import Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
-from tests.integrations.gateways.conftest import PATIENCE_SECONDS, Ear
+from tests.integrations.gateways.conftest import Ear
+from tests.integrations.gateways.providers import PATIENCE_SECONDS
 from tests.integrations.sandbox_gateway.harness import DECLINED, Gateway, eventually
 from tests.orders.factories import again, placed
 from tests.payments.factories import history, started, status_of, told

@@ -21,7 +21,8 @@ from payments.ports import GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
-from tests.integrations.gateways.conftest import PATIENCE_SECONDS, Ear
+from tests.integrations.gateways.conftest import Ear
+from tests.integrations.gateways.providers import PATIENCE_SECONDS
 from tests.integrations.sandbox_gateway.harness import DECLINED, NO_FUNDS, PROCESSING, Gateway, eventually
 
 
