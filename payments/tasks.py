@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
+from django.conf import settings
 
 from orders import queries as orders
 from payments import queries, services
@@ -13,6 +14,8 @@ from payments.dto import Processing
 from payments.ports import GatewayRefused, GatewayUnavailable
 from payments.services.circuits import GatewayHeldBack
 from shop.kernel.clock import utc_now
+from shop.kernel.clockwatch.services import may_enforce
+from shop.kernel.clockwatch.uptime import uptime
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +59,11 @@ def settle_refunds(**_: object) -> None:
 
 @shared_task(name="payments.tasks.expire_orders")
 def expire_orders(**_: object) -> None:
-    """End the orders whose deadline has passed without money."""
-    _each(_overdue(utc_now()), lambda order_id: services.expire_order(order_id=order_id, now=utc_now()))
+    """End the orders whose deadline has passed without money, as far as the clock can be believed."""
+    now = utc_now()
+    window = settings.PAYMENT_WINDOW_SECONDS
+    if may_enforce(what="orders", window_seconds=window, now=now, uptime=uptime()):
+        _each(_overdue(now), lambda order_id: services.expire_order(order_id=order_id, now=utc_now()))
 
 
 def _overdue(now: datetime) -> Iterator[UUID]:

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework",
     "shop.kernel.auth",
+    "shop.kernel.clockwatch",
     "shop.kernel.idempotency",
     "shop.kernel.outbox",
     "shop.inventory",
@@ -289,6 +290,12 @@ IDEMPOTENCY_LEASE_SECONDS = 90
 IDEMPOTENCY_KEPT_HOURS = 72
 KAFKA_REPUBLISH_AT_BOOT_SECONDS = env.int("KAFKA_REPUBLISH_AT_BOOT_SECONDS", default=0)
 EVENT_LOG_KEPT_DAYS = env.int("EVENT_LOG_KEPT_DAYS", default=90)
+# When nothing was ended for longer than the first, or our clock and the database's differ by more than the second, the
+# clock is not believed, and nothing ends for a while: after a downtime the third, after a leap of the clock a whole
+# window. 0 for the first believes every clock.
+CLOCK_LEAP_SECONDS = env.int("CLOCK_LEAP_SECONDS", default=120)
+CLOCK_SKEW_SECONDS = env.int("CLOCK_SKEW_SECONDS", default=30)
+CLOCK_SETTLING_SECONDS = env.int("CLOCK_SETTLING_SECONDS", default=120)
 CLOCK_INTERVAL_SECONDS = env.float("CLOCK_INTERVAL_SECONDS", default=5.0)
 CELERY_BROKER_URL = REDIS_URL
 VIEW_SENDER = wiring.VIEW_SENDER

@@ -10,3 +10,5 @@ VIEW_SENDER = ""
 
 # Tests count silences at times of their own; those about circuits switch them on.
 GATEWAY_CIRCUIT_SILENCES = 0
+# Tests tell the time themselves; those about clocks that cannot be believed switch the watch on.
+CLOCK_LEAP_SECONDS = 0

@@ -29,6 +29,7 @@ VIOLATIONS = {
     "rooms-payments": ("notifications/services.py", "import payments.models"),
     "rooms-notifications": ("integrations/kafka/client.py", "import notifications.models"),
     "rooms-auth": ("cart/services.py", "import shop.kernel.auth.models"),
+    "rooms-clockwatch": ("cart/services.py", "import shop.kernel.clockwatch.models"),
     "rooms-idempotency": ("cart/services.py", "import shop.kernel.idempotency.models"),
     "rooms-outbox": ("cart/services.py", "import shop.kernel.outbox.models"),
 }
