@@ -1,6 +1,9 @@
 """Identifiers: UUIDv7 for machines, order numbers that can be read over a phone for people."""
 
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -8,11 +11,24 @@ from uuid_utils.compat import uuid7
 # Crockford's base 32 leaves out I, L, O and U: what is read aloud cannot be misheard as another sign.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NUMBER_LENGTH = 9
+# Who makes the ids instead of chance: simulations, which must come out the same twice.
+_made_by: ContextVar[Callable[[], UUID] | None] = ContextVar("ids", default=None)
 
 
 def new_id() -> UUID:
     """Return a fresh UUIDv7 (RFC 9562): sorted by the time of its making, so indexes grow at one end."""
-    return uuid7()
+    make = _made_by.get()
+    return uuid7() if make is None else make()
+
+
+@contextmanager
+def ids_made_by(make: Callable[[], UUID]) -> Iterator[None]:
+    """Let `make` make the ids of this context; a thread begins with a context of its own."""
+    token = _made_by.set(make)
+    try:
+        yield
+    finally:
+        _made_by.reset(token)
 
 
 def as_uuid(text: str) -> UUID | None:
