@@ -208,3 +208,13 @@ class Expiration(StrEnum):
     PAID = "paid"
     HELD = "held"
     NOT_DUE = "not_due"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """What one reconciliation did: whose books it compared, how many rows of each sort, findings new and gone."""
+
+    of: str
+    compared: dict[str, int]
+    new: int
+    gone: int

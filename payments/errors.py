@@ -106,3 +106,30 @@ class CallbackNotRetryable(Conflict):
 
     def __init__(self, *, state: str) -> None:
         super().__init__("This callback needs no retry.", state=state)
+
+
+class FindingNotFound(NotFound):
+    """There is no such finding."""
+
+    def __init__(self, *, finding_id: UUID | str) -> None:
+        super().__init__("There is no such finding.", finding_id=str(finding_id))
+
+
+class FindingNotOpen(Conflict):
+    """The finding was fixed, is gone, or was waved through."""
+
+    code = "finding_not_open"
+
+    def __init__(self, *, finding_id: UUID, state: str) -> None:
+        super().__init__("This finding is closed.", finding_id=str(finding_id), state=state)
+
+
+class FindingNotFixable(Conflict):
+    """No safe way is known to mend this by itself; a person has to decide."""
+
+    code = "finding_not_fixable"
+
+    def __init__(self, *, finding_id: UUID, kind: str) -> None:
+        super().__init__(
+            "Nothing can mend this by itself; see the runbook on findings.", finding_id=str(finding_id), kind=kind
+        )

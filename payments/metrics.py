@@ -47,3 +47,8 @@ refund_settlements = Counter(
 refunds_not_imported = Counter(
     "payments_refunds_not_imported_total", "Refunds a gateway alone knows of that do not fit what we know.", ["gateway"]
 )
+reconciliations = Counter(
+    "payments_reconciliations_total",
+    "Times the books were compared; failed: the gateway did not answer.",
+    ["of", "result"],
+)

@@ -1,7 +1,8 @@
 """Alarm clocks: find what is due, call one service for each. The row is the truth; a lost tick loses nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -64,6 +65,18 @@ def expire_orders(**_: object) -> None:
     window = settings.PAYMENT_WINDOW_SECONDS
     if may_enforce(what="orders", window_seconds=window, now=now, uptime=uptime()):
         _each(_overdue(now), lambda order_id: services.expire_order(order_id=order_id, now=utc_now()))
+
+
+# It may run for longer than a lost task is waited for: acknowledged at once, and made up for within the hour.
+@shared_task(name="payments.tasks.reconcile", acks_late=False)
+def reconcile(**_: object) -> None:
+    """Compare the books of every gateway with ours, and ours among themselves; who fails does not stop the others."""
+    now = utc_now()
+    since = now - timedelta(seconds=settings.RECONCILIATION_WINDOW_SECONDS)
+    for gateway in settings.GATEWAYS:
+        with suppress(GatewayUnavailable, GatewayRefused):
+            services.reconcile_gateway(gateway=gateway, since=since, now=now)
+    services.reconcile_house(since=since, now=now)
 
 
 def _overdue(now: datetime) -> Iterator[UUID]:

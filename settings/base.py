@@ -275,6 +275,10 @@ PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS = env.list(
 )
 # A payment made in a gateway's test mode pays nothing where this is true, and the other way round.
 PAYMENT_LIVE_MODE = env.bool("PAYMENT_LIVE_MODE", default=True)
+# What a gateway has made within this time is compared with ours every hour; what moved within the second is still
+# under way and differs from nothing.
+RECONCILIATION_WINDOW_SECONDS = env.int("RECONCILIATION_WINDOW_SECONDS", default=26 * 3_600)
+RECONCILIATION_QUIET_SECONDS = env.int("RECONCILIATION_QUIET_SECONDS", default=300)
 CALLBACK_RETRY_DELAYS_SECONDS = env.list(
     "CALLBACK_RETRY_DELAYS_SECONDS",
     cast=int,

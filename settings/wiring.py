@@ -80,6 +80,7 @@ CLOCK = {
     "payments.tasks.poll_attempts": 10,
     "payments.tasks.settle_refunds": 10,
     "payments.tasks.expire_orders": 10,
+    "payments.tasks.reconcile": 3_600,
     "notifications.tasks.send_mails": 5,
     "integrations.kafka.tasks.redrive_parked": 5,
     "integrations.kafka.tasks.keep_event_log": 3_600,

@@ -6,6 +6,7 @@ from payments.services.cancel import cancel_attempt
 from payments.services.clock import expire_order, look, poll
 from payments.services.ledger import post_refund, post_reversal, post_sale
 from payments.services.payables import NewPayable, close_payable, open_payable
+from payments.services.reconciliation import dismiss_finding, fix_finding, reconcile_gateway, reconcile_house
 from payments.services.refunds import (
     adopt_refunds_of,
     give_back,
@@ -24,7 +25,9 @@ __all__ = [
     "balances",
     "cancel_attempt",
     "close_payable",
+    "dismiss_finding",
     "expire_order",
+    "fix_finding",
     "give_back",
     "look",
     "open_payable",
@@ -35,6 +38,8 @@ __all__ = [
     "post_sale",
     "process_callback",
     "receive_callback",
+    "reconcile_gateway",
+    "reconcile_house",
     "request_due_refund",
     "request_refund",
     "retry_callback",

@@ -1,8 +1,10 @@
 """Asking a gateway: always outside a transaction, measured, its refusals told apart from its silence."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import TypeVar
 
 import structlog
@@ -17,6 +19,8 @@ from payments.services.circuits import circuit_of
 from shop.kernel.transactions import forbid_unit_of_work
 
 log = structlog.get_logger(__name__)
+
+PAGE = 100
 
 T = TypeVar("T")
 
@@ -76,7 +80,17 @@ def fetch(*, gateway: str, session_id: str) -> GatewaySession:
     """Return the gateway's word on a session none of our attempts is known to have."""
     forbid_unit_of_work("Asking a gateway")
     with circuit_of(gateway).call(patient=True):
-        return gateway_named(gateway).fetch_session(session_id)
+        return _timed("fetch_session", gateway, lambda: gateway_named(gateway).fetch_session(session_id))
+
+
+def sessions_since(*, gateway: str, since: datetime) -> Iterator[list[GatewaySession]]:
+    """Yield, page by page, every session the gateway has made since then; raises what the gateway raises."""
+    return _pages("list_sessions", gateway, gateway_named(gateway).list_sessions(created_after=since))
+
+
+def refunds_since(*, gateway: str, since: datetime) -> Iterator[list[GatewayRefund]]:
+    """Yield, page by page, every refund made there since then, by whomever; raises what the gateway raises."""
+    return _pages("list_refunds_since", gateway, gateway_named(gateway).list_refunds_since(created_after=since))
 
 
 def request_of(*, attempt: AttemptRow) -> SessionRequest:
@@ -101,15 +115,25 @@ def refund_request_of(*, refund: RefundRow) -> RefundRequest:
     )
 
 
+def _pages(call: str, gateway: str, words: Iterator[T]) -> Iterator[list[T]]:
+    """Hold a slot only while a page is asked for, not while somebody works on it."""
+    forbid_unit_of_work("Asking a gateway")
+    page = None
+    while page is None or len(page) == PAGE:
+        with circuit_of(gateway).call(patient=True):
+            page = _timed(call, gateway, lambda: list(islice(words, PAGE)))
+        yield page
+
+
 def _measured(call: str, row: AttemptRow | RefundRow, asked: Callable[[], T], *, patient: bool = True) -> T:
     """Ask with a slot held. Beside the gateway's own, raises GatewayHeldBack when nobody may ask at present."""
     forbid_unit_of_work("Asking a gateway")
     limit = None if patient else settings.PAYMENT_LOOK_TIMEOUT_SECONDS
     with circuit_of(row.gateway).call(patient=patient), waiting_at_most(limit):
-        return _timed(call, row, asked)
+        return _timed(call, row.gateway, asked, id=str(row.id), order_id=str(row.order_id))
 
 
-def _timed(call: str, row: AttemptRow | RefundRow, asked: Callable[[], T]) -> T:
+def _timed(call: str, gateway: str, asked: Callable[[], T], **ids: str) -> T:
     began = time.perf_counter()
     result = "failed"
     try:
@@ -117,12 +141,12 @@ def _timed(call: str, row: AttemptRow | RefundRow, asked: Callable[[], T]) -> T:
         result = "answered"
     except GatewayUnavailable as error:
         result = "unavailable"
-        log.warning("gateway.unavailable", id=str(row.id), order_id=str(row.order_id), call=call, error=str(error))
+        log.warning("gateway.unavailable", gateway=gateway, call=call, error=str(error), **ids)
         raise
     except GatewayRefused as error:
         result = "refused"
-        log.warning("gateway.refused", id=str(row.id), order_id=str(row.order_id), call=call, code=error.code)
+        log.warning("gateway.refused", gateway=gateway, call=call, code=error.code, **ids)
         raise
     finally:
-        metrics.gateway_calls.labels(row.gateway, call, result).observe(time.perf_counter() - began)
+        metrics.gateway_calls.labels(gateway, call, result).observe(time.perf_counter() - began)
     return word

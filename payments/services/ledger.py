@@ -24,7 +24,7 @@ from payments.queries import RefundRow
 from payments.states import LedgerAccount, PostingKind
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
-from shop.kernel.transactions import joins_unit_of_work
+from shop.kernel.transactions import joins_unit_of_work, unit_of_work
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +59,13 @@ SELECT CASE kind WHEN 'refund' THEN %(refund_posting)s::uuid ELSE %(of_sale_post
        source_id, order_id, attempt_id, gateway, credit, debit, amount, currency, %(now)s::timestamptz
 FROM payments_posting
 WHERE kind IN ('refund', 'refund_of_sale') AND source_id = %(refund_id)s::uuid
+ON CONFLICT (kind, source_id) DO NOTHING
+"""
+_MISSING_CAPTURE = """
+INSERT INTO payments_posting (id, kind, source_id, order_id, attempt_id, gateway, debit, credit, amount, currency, at)
+SELECT %(posting_id)s::uuid, 'capture', id, order_id, id, gateway, 'gateway_receivable', 'customer_liability', captured,
+       currency, moved_at
+FROM payments_attempt WHERE id = %(attempt_id)s::uuid AND captured > 0
 ON CONFLICT (kind, source_id) DO NOTHING
 """
 # What came for the order and is not promised back, under the locks of payable and attempts.
@@ -113,6 +120,19 @@ def post_sale(*, order_id: UUID, now: datetime) -> None:
     if sales:
         Posting.objects.bulk_create(sales, ignore_conflicts=True)
     log.info("ledger.sale", order_id=str(order_id), postings=len(sales))
+
+
+@unit_of_work
+def post_missing_capture(*, attempt_id: UUID) -> bool:
+    """Write what an attempt has captured if the ledger lacks it, dated when it came; say whether it did.
+
+    Captures are written with the attempt; only one that was settled by a release without a ledger can be missing.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_MISSING_CAPTURE, {"posting_id": new_id(), "attempt_id": attempt_id})
+        posted: bool = cursor.rowcount == 1
+    log.warning("ledger.capture_added", payment_id=str(attempt_id), posted=posted)
+    return posted
 
 
 def _sale(order_id: UUID, attempt_id: UUID, gateway: str, amount: Money, now: datetime) -> Posting:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import RLock
+from typing import TypeVar
 
 from pytest_django import Settings
 
@@ -22,6 +23,8 @@ from payments.services.circuits import circuit_of
 from payments.services.gateways import gateway_named
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
+
+T = TypeVar("T")
 
 SIGNATURE = "signed-by-the-fake"
 
@@ -68,6 +71,9 @@ class FakeGateway:
         self.refund_refusal: str | None = None
         self.refund_lies: dict[str, object] = {}
         self.meanwhile: dict[str, Callable[[], None]] = {}
+        # Of lists: what they leave out, and after how many rows the line breaks.
+        self.unlisted: set[str] = set()
+        self.breaks_off_after: int | None = None
 
     # --- what shops ask ---
 
@@ -98,8 +104,10 @@ class FakeGateway:
             return self._told(session_id)
 
     def list_sessions(self, *, created_after: datetime) -> Iterator[GatewaySession]:
-        """Yield sessions, oldest first."""
-        yield from self.sessions.values()
+        """Yield sessions, oldest first, as far as the line holds."""
+        with self._answering("list_sessions"), self._lock:
+            listed = [self._told(session_id) for session_id in self.sessions if session_id not in self.unlisted]
+        yield from self._while_the_line_holds(listed)
 
     def create_refund(self, request: RefundRequest) -> GatewayRefund:
         """Give money back; the same idempotency key gives the same refund."""
@@ -128,8 +136,10 @@ class FakeGateway:
         yield from listed
 
     def list_refunds_since(self, *, created_after: datetime) -> Iterator[GatewayRefund]:
-        """Yield refunds, oldest first."""
-        yield from self.refunds.values()
+        """Yield refunds, oldest first, as far as the line holds."""
+        with self._answering("list_refunds_since"), self._lock:
+            listed = [self._refund_told(one) for one in self.refunds.values() if one.refund_id not in self.unlisted]
+        yield from self._while_the_line_holds(listed)
 
     def parse_callback(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> list[CallbackMessage]:
         """Believe whoever knows the signature."""
@@ -204,6 +214,12 @@ class FakeGateway:
         """Return the id of the one session there is."""
         (session_id,) = self.sessions
         return session_id
+
+    def _while_the_line_holds(self, listed: list[T]) -> Iterator[T]:
+        for place, one in enumerate(listed):
+            if place == self.breaks_off_after:
+                raise GatewayUnavailable("the line broke")
+            yield one
 
     def _told(self, session_id: str) -> GatewaySession:
         if session_id not in self.sessions:
