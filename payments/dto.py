@@ -145,6 +145,8 @@ class Outcome(StrEnum):
     """What asking the gateway changed here."""
 
     MOVED = "moved"
+    # Money came for an attempt that had ended here: it was corrected to match the gateway.
+    CORRECTED = "corrected"
     UNCHANGED = "unchanged"
     QUARANTINED = "quarantined"
 

@@ -1,5 +1,7 @@
 """What Prometheus hears of payments."""
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _CALL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -37,6 +39,9 @@ gateway_held_back = Counter(
 expirations = Counter(
     "payments_expirations_total", "Orders looked at past their deadline, by what came of it.", ["outcome"]
 )
+late_money = Counter(
+    "payments_late_money_total", "Attempts that had ended here and turned out to be paid.", ["gateway"]
+)
 refunds_requested = Counter("payments_refunds_requested_total", "Refunds written down, by cause.", ["gateway", "cause"])
 refund_moves = Counter("payments_refund_moves_total", "Moves of refunds.", ["gateway", "status"])
 refund_settlements = Counter(
@@ -47,6 +52,17 @@ refund_settlements = Counter(
 refunds_not_imported = Counter(
     "payments_refunds_not_imported_total", "Refunds a gateway alone knows of that do not fit what we know.", ["gateway"]
 )
+
+
+def begin(*, gateways: Iterable[str]) -> None:
+    """Tell a zero for everything of which a single one is news: what is first told as one never shows as a rise."""
+    for gateway in gateways:
+        late_money.labels(gateway)
+        refunds_not_imported.labels(gateway)
+        for status in ("rejected", "reversed"):
+            refund_moves.labels(gateway, status)
+
+
 reconciliations = Counter(
     "payments_reconciliations_total",
     "Times the books were compared; failed: the gateway did not answer.",

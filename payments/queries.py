@@ -269,11 +269,15 @@ def due_refunds(*, now: datetime, limit: int) -> list[UUID]:
 
 
 def orders_by_gateway_reference(*, text: str) -> list[UUID]:
-    """Return the orders whose payments the gateway knows by this reference or session, or we by this id."""
+    """Return the orders whose payments the gateway knows by this reference, session or refund, or we by this id."""
     known = Q(reference=text) | (Q(gateway__in=list(settings.GATEWAYS), session_id=text) & ~Q(session_id=""))
     if payment_id := as_uuid(text):
         known |= Q(id=payment_id)
-    return list(Attempt.objects.filter(known).order_by().values_list("payable_id", flat=True).distinct())
+    by_payment = Attempt.objects.filter(known).order_by().values_list("payable_id", flat=True)
+    refunded = Refund.objects.filter(gateway__in=list(settings.GATEWAYS), gateway_refund_id=text).exclude(
+        gateway_refund_id=""
+    )
+    return list({*by_payment, *refunded.order_by().values_list("attempt__payable_id", flat=True)})
 
 
 def due_polls(*, now: datetime, limit: int) -> list[UUID]:
@@ -289,18 +293,23 @@ def due_callbacks(*, now: datetime, limit: int) -> list[UUID]:
 
 
 def stuck() -> dict[str, int]:
-    """Count what waits for a person or for better times: attempts in review, callbacks parked, quarantined, dead."""
-    counted = {"review": Attempt.objects.exclude(review_reason="").count()}
+    """Count what waits for a person or for better times, attempts and refunds in review, `unknown` ones, callbacks."""
+    counted = {
+        "review": Attempt.objects.exclude(review_reason="").count(),
+        "unknown": Attempt.objects.filter(status=AttemptStatus.UNKNOWN).count(),
+        "refund_review": Refund.objects.exclude(review_reason="").count(),
+    }
     for state in ("parked", "quarantined", "dead"):
         counted[state] = Callback.objects.filter(state=state).count()
     return counted
 
 
 def due_since() -> dict[str, datetime | None]:
-    """Return when the first callback and the first poll that wait were due, or will be; None where none waits."""
+    """Return when the first callback, poll and refund that wait were due, or will be; None where none waits."""
     return {
         "callback": Callback.objects.aggregate(at=Min("next_attempt_at"))["at"],
         "poll": Attempt.objects.aggregate(at=Min("next_poll_at"))["at"],
+        "refund": Refund.objects.aggregate(at=Min("next_try_at"))["at"],
     }
 
 

@@ -19,7 +19,7 @@ class Figures:
     outbox_oldest_seconds: float
     # By consumer group and state.
     parked: dict[tuple[str, str], int]
-    # Attempts in review, and callbacks parked, quarantined and dead.
+    # Attempts and refunds in review, unknown attempts, and callbacks parked, quarantined and dead.
     payments_stuck: dict[str, int]
     orders_in_review: int
     # By state, sent ones apart.

@@ -48,14 +48,17 @@ def _families(found: Figures) -> Iterator[GaugeMetricFamily]:
         parked.add_metric([group, state], count)
     yield parked
     yield _several(
-        "payments_stuck", "Attempts in review; callbacks parked, quarantined, dead.", "what", found.payments_stuck
+        "payments_stuck",
+        "Attempts and refunds in review, unknown attempts; callbacks parked, quarantined, dead.",
+        "what",
+        found.payments_stuck,
     )
     yield _one("orders_in_review", "Orders that wait for a person.", found.orders_in_review)
     yield _several("notifications_mails_waiting", "Mails not sent, by state.", "state", found.mails)
     yield _one("notifications_oldest_pending_seconds", "Age of the oldest mail that waits.", found.oldest_mail_seconds)
     yield _several(
         "shop_overdue_seconds",
-        "How long ago the first order, poll, callback, mail or parked event should have been taken up.",
+        "How long ago the first order, poll, callback, refund, mail or parked event should have been taken up.",
         "what",
         found.overdue_seconds,
     )

@@ -107,10 +107,13 @@ def settled(*, attempt: AttemptRow, outcome: Outcome, source: Source) -> Settlem
     """Return what a settlement did, counted and logged; called after the commit."""
     metrics.settlements.labels(source.value, outcome.value).inc()
     ids = {"payment_id": str(attempt.id), "order_id": str(attempt.order_id), "gateway": attempt.gateway}
-    if outcome is Outcome.MOVED:
+    if outcome in {Outcome.MOVED, Outcome.CORRECTED}:
         metrics.moves.labels(attempt.gateway, attempt.status.value).inc()
         named = f"payment.{attempt.status.value}"
         log.info(named, source=source.value, **ids)
+    if outcome is Outcome.CORRECTED:
+        metrics.late_money.labels(attempt.gateway).inc()
+        log.warning("payment.corrected_to_match_the_gateway", source=source.value, **ids)
     if outcome is Outcome.QUARANTINED:
         log.error("payment.quarantined", source=source.value, why=attempt.review_reason, **ids)
     return Settlement(payment_id=attempt.id, outcome=outcome, status=attempt.status.value)

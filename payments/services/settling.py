@@ -112,7 +112,8 @@ def _adopt(*, attempt: AttemptRow, word: GatewaySession, source: Source, now: da
     if not path and not current.review_reason:
         return current, Outcome.UNCHANGED
     why = f"the gateway says {word.state.value}"
-    return move(attempt=current, path=path, word=word, reason=Reason(source=source, why=why, now=now)), Outcome.MOVED
+    moved = move(attempt=current, path=path, word=word, reason=Reason(source=source, why=why, now=now))
+    return moved, Outcome.MOVED if current.status in OPEN else Outcome.CORRECTED
 
 
 @unit_of_work

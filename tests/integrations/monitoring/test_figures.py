@@ -14,7 +14,7 @@ from integrations.kafka.models import Parked
 from integrations.monitoring import Standing, figures
 from notifications.models import Mail
 from orders.models import Order
-from payments.models import Attempt, Callback
+from payments.models import Attempt, Callback, Refund
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.instants import instant_of
@@ -50,23 +50,40 @@ def parked(consumer: str, state: str, *, at: datetime) -> None:
     )
 
 
-def test_an_empty_shop_has_nothing_waiting(now: datetime) -> None:
+def refund_of(attempt: Attempt, now: datetime, *, review_reason: str, next_try_at: datetime) -> None:
+    Refund.objects.create(
+        attempt=attempt,
+        gateway=attempt.gateway,
+        status="requested",
+        amount=1,
+        currency=attempt.currency,
+        cause="requested",
+        review_reason=review_reason,
+        next_try_at=next_try_at,
+        created_at=now,
+        moved_at=now,
+    )
+
+
+def test_an_empty_shop_has_nothing_waiting(now: datetime, settings: Settings) -> None:
     found = figures(now=now)
 
     assert (found.outbox_pending, found.outbox_failed, found.outbox_oldest_seconds) == (0, 0, 0.0)
     assert set(found.parked.values()) == {0}
-    assert {group for group, _ in found.parked} == {"orders", "payments", "notifications", "analytics"}
-    assert found.payments_stuck == {"review": 0, "parked": 0, "quarantined": 0, "dead": 0}
+    assert {group for group, _ in found.parked} == set(settings.CONSUMERS)
+    assert set(found.payments_stuck) == {"review", "unknown", "refund_review", "parked", "quarantined", "dead"}
+    assert set(found.payments_stuck.values()) == {0}
     assert found.orders_in_review == found.dead_letters == 0
     assert found.mails == {"pending": 0, "sending": 0, "unconfirmed": 0, "dead": 0}
-    assert found.overdue_seconds == dict.fromkeys(("callback", "poll", "order", "mail", "parked_event"), 0.0)
+    assert found.overdue_seconds == dict.fromkeys(("callback", "poll", "refund", "order", "mail", "parked_event"), 0.0)
 
 
 def test_everything_that_waits_is_counted(now: datetime, shopper: Caller) -> None:
     order = placed(caller=shopper, now=now)
     started(shopper, order, now)
+    refund_of(Attempt.objects.get(), now, review_reason="amount", next_try_at=now - timedelta(seconds=40))
     Order.objects.update(needs_review=True, payment_deadline=now - timedelta(seconds=90))
-    Attempt.objects.update(review_reason="amount", next_poll_at=now - timedelta(seconds=30))
+    Attempt.objects.update(status="unknown", review_reason="amount", next_poll_at=now - timedelta(seconds=30))
     received("sess_1", now, event_id="late")
     received("sess_2", now, event_id="dead")
     Callback.objects.filter(event_id="late").update(next_attempt_at=now - timedelta(seconds=20))
@@ -79,11 +96,15 @@ def test_everything_that_waits_is_counted(now: datetime, shopper: Caller) -> Non
     found = figures(now=now)
 
     assert found.orders_in_review == 1
-    assert found.payments_stuck == {"review": 1, "parked": 0, "quarantined": 0, "dead": 1}
+    assert found.payments_stuck == {
+        "review": 1, "unknown": 1, "refund_review": 1, "parked": 0, "quarantined": 0, "dead": 1,
+    }  # fmt: skip
     assert found.dead_letters == 2
     assert found.parked["orders", "waiting"] == found.parked["orders", "dead"] == found.parked["analytics", "dead"] == 1
     assert (found.outbox_pending, found.outbox_failed) == (PendingEvent.objects.count() - 1, 1)
-    assert found.overdue_seconds == {"callback": 20, "poll": 30, "order": 90, "mail": 0, "parked_event": 10}
+    assert found.overdue_seconds == {
+        "callback": 20, "poll": 30, "refund": 40, "order": 90, "mail": 0, "parked_event": 10,
+    }  # fmt: skip
 
 
 def test_the_age_of_the_oldest_event_is_the_queue_s(now: datetime) -> None:
@@ -112,7 +133,7 @@ def test_the_figures_cost_the_same_whatever_waits(
     with statements() as counted:
         figures(now=now)
 
-    assert len(counted) == 13
+    assert len(counted) == 16
 
 
 def samples(registry: CollectorRegistry) -> dict[str, float]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from orders import services as orders
 from orders.dto import OrderView
@@ -119,9 +120,12 @@ def test_money_wins_over_an_ended_attempt(
 ) -> None:
     attempt = attempt_in(ended, caller=shopper, order=order, gateway=gateway, now=now)
     gateway.pay(attempt.session_id)
+    counted = REGISTRY.get_sample_value("payments_late_money_total", {"gateway": gateway.name}) or 0
 
-    services.settle(attempt_id=attempt.id, source=Source.CALLBACK, now=now)
+    settlement = services.settle(attempt_id=attempt.id, source=Source.CALLBACK, now=now)
 
+    assert settlement.outcome is Outcome.CORRECTED
+    assert REGISTRY.get_sample_value("payments_late_money_total", {"gateway": gateway.name}) == counted + 1
     assert history(attempt.id)[-1] == (ended.value, "succeeded")
     assert told(order) == ["payment.failed", "payment.success"]
     assert Attempt.objects.get().failure_code == ""
