@@ -6,7 +6,6 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from notifications.urls import internal_urlpatterns as internal_webhooks
 from orders.urls import internal_urlpatterns as internal_orders
 from payments.urls import internal_urlpatterns as internal_payments
 from shop.inventory.urls import internal_urlpatterns as internal_inventory
