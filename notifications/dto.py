@@ -96,3 +96,61 @@ class Waiting:
 
     by_state: dict[str, int]
     oldest_pending_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointView:
+    """A merchant's endpoint. `secret` is there once, for whoever has just made it."""
+
+    endpoint_id: UUID
+    url: str
+    description: str
+    events: tuple[str, ...]
+    state: str
+    disabled_because: str
+    failures: int
+    paused_until: datetime | None
+    secret_since: datetime
+    previous_secret_until: datetime | None
+    created_by: str
+    created_at: datetime
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    """One attempt at a delivery; `status` is None where no answer came, and `error` says why."""
+
+    at: datetime
+    url: str
+    request_headers: dict[str, str]
+    status: int | None
+    answer: str
+    error: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryView:
+    """One event for one endpoint, with its attempts, oldest first."""
+
+    delivery_id: UUID
+    endpoint_id: UUID
+    event_id: UUID
+    type: str
+    state: str
+    body: str
+    attempts: int
+    redeliveries: int
+    next_attempt_at: datetime | None
+    created_at: datetime
+    settled_at: datetime | None
+    log: tuple[AttemptView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookFigures:
+    """Deliveries not made, by state; endpoints by what they are: active, paused, or why they are disabled."""
+
+    deliveries: dict[str, int]
+    endpoints: dict[str, int]

@@ -9,10 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from notifications.dto import Notice, Template
-from notifications.services import write
+from notifications.services import webhooks, write
 from orders.events import OrderCancelled, OrderCreated, OrderExpired, OrderFulfilled
 from payments.events import PaymentFailed, PaymentSucceeded, RefundRejected, RefundReversed, RefundSucceeded
 from shop.kernel.clock import utc_now
+from shop.kernel.events import Event
 
 OrderFact = OrderCancelled | OrderCreated | OrderExpired | OrderFulfilled
 RefundFact = RefundRejected | RefundReversed | RefundSucceeded
@@ -77,6 +78,11 @@ def _write_of_refund(template: Template, event: RefundFact, event_id: UUID, *, f
         cause=event.cause,
         payment_id=event.payment_id,
     )
+
+
+def told_to_merchants(*, event: Event, event_id: UUID) -> None:
+    """Tell merchants' systems that hear such events."""
+    webhooks.tell(event=event, event_id=event_id, now=utc_now())
 
 
 def _write(template: Template, event: Fact, event_id: UUID, **said: Any) -> None:

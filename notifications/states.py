@@ -39,3 +39,50 @@ def check_resend(*, current: State) -> None:
     """Raise IllegalTransition unless a person may ask for this mail again: one on its way is not disturbed."""
     if current not in RESENDABLE:
         raise IllegalTransition(entity="A mail", current=current, wanted=State.PENDING)
+
+
+class EndpointState(StrEnum):
+    """Whether a merchant's system is told anything."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    REMOVED = "removed"
+
+
+class DisabledBecause(StrEnum):
+    """Why an endpoint is disabled."""
+
+    GONE = "gone"
+    FAILING = "failing"
+    BY_HAND = "by_hand"
+
+
+ENDPOINT_TRANSITIONS: dict[EndpointState, frozenset[EndpointState]] = {
+    EndpointState.ACTIVE: frozenset({EndpointState.DISABLED, EndpointState.REMOVED}),
+    # Disabled by the shop, and then by a person: who has seen it says so.
+    EndpointState.DISABLED: frozenset({EndpointState.ACTIVE, EndpointState.DISABLED, EndpointState.REMOVED}),
+    EndpointState.REMOVED: frozenset(),
+}
+
+
+class DeliveryState(StrEnum):
+    """Where the telling of one event to one endpoint stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+# `delivered` and `dead` end a delivery; the way back to `pending` is a person's.
+DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset({DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.DEAD}),
+    DeliveryState.DELIVERED: frozenset({DeliveryState.PENDING}),
+    # A slow worker may still come back and know better.
+    DeliveryState.DEAD: frozenset({DeliveryState.PENDING, DeliveryState.DELIVERED}),
+}
+
+
+def check_endpoint_move(*, current: EndpointState, wanted: EndpointState) -> None:
+    """Raise IllegalTransition unless the table of moves holds this one."""
+    if wanted not in ENDPOINT_TRANSITIONS[current]:
+        raise IllegalTransition(entity="A webhook endpoint", current=current, wanted=wanted)

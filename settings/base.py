@@ -290,7 +290,8 @@ CALLBACK_MAX_BYTES = 256 * 1024
 # --- events, tasks, analytics -----------------------------------------------------------------------------
 
 CONSUMERS = wiring.CONSUMERS
-IDEMPOTENCY_LEASE_SECONDS = 90
+# Longer than any request takes; then the next one with the same key takes over from a process that was killed.
+IDEMPOTENCY_LEASE_SECONDS = env.int("IDEMPOTENCY_LEASE_SECONDS", default=90)
 IDEMPOTENCY_KEPT_HOURS = 72
 KAFKA_REPUBLISH_AT_BOOT_SECONDS = env.int("KAFKA_REPUBLISH_AT_BOOT_SECONDS", default=0)
 EVENT_LOG_KEPT_DAYS = env.int("EVENT_LOG_KEPT_DAYS", default=90)
@@ -328,6 +329,32 @@ else:
 FRONTEND_ORDER_URL = env.str("FRONTEND_ORDER_URL", default=f"{PUBLIC_URL}/orders/{{order_id}}")
 # The zone mails tell the time in, such as Europe/Berlin.
 SHOP_TIME_ZONE = env.str("SHOP_TIME_ZONE", default="UTC")
+
+# --- merchants' webhooks ----------------------------------------------------------------------------------
+
+WEBHOOK_SENDER = wiring.WEBHOOK_SENDER
+# Secrets that sign are derived from these; the first makes new ones, the others keep what they made.
+WEBHOOK_SECRET_KEYS = env.list("WEBHOOK_SECRET_KEYS", default=[])
+WEBHOOK_SECRET_OVERLAP_HOURS = env.int("WEBHOOK_SECRET_OVERLAP_HOURS", default=24)
+WEBHOOK_RETRY_DELAYS_SECONDS = env.list(
+    "WEBHOOK_RETRY_DELAYS_SECONDS",
+    cast=int,
+    default=[5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400],
+)
+WEBHOOK_TIMEOUT_SECONDS = env.float("WEBHOOK_TIMEOUT_SECONDS", default=20.0)
+# In one worker. Endpoints that have just failed get half of them at most.
+WEBHOOK_CALLS_AT_ONCE = env.int("WEBHOOK_CALLS_AT_ONCE", default=8)
+# So many failures in a row, and an endpoint is left alone for a pause; one delivery finds out, then the next pause.
+WEBHOOK_CIRCUIT_FAILURES = env.int("WEBHOOK_CIRCUIT_FAILURES", default=5)
+WEBHOOK_CIRCUIT_PAUSES_SECONDS = env.list("WEBHOOK_CIRCUIT_PAUSES_SECONDS", cast=int, default=[60, 300, 900, 3_600])
+# Without a single success for so long, an endpoint is told nothing more.
+WEBHOOK_DISABLED_AFTER_HOURS = env.int("WEBHOOK_DISABLED_AFTER_HOURS", default=120)
+WEBHOOK_PORTS = env.list("WEBHOOK_PORTS", cast=int, default=[443, 8443])
+# Loopback addresses may be called, also without TLS and at any port: for development, never in production.
+WEBHOOK_LOOPBACK_ALLOWED = False
+WEBHOOK_ANSWER_KEPT_BYTES = env.int("WEBHOOK_ANSWER_KEPT_BYTES", default=4_096)
+# What was sent and answered. That a delivery was made is known for as long as its event may come again.
+WEBHOOK_BODIES_KEPT_DAYS = env.int("WEBHOOK_BODIES_KEPT_DAYS", default=30)
 
 UNFOLD = backoffice.look(shop_name=SHOP_NAME)
 

@@ -6,7 +6,7 @@ from settings.base import *  # noqa: F403
 
 _REQUIRED = (
     "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "JWT_SIGNING_KEY",
-    "ALLOWED_HOSTS", "PUBLIC_URL", "PAYMENT_RETURN_ORIGINS", "DEFAULT_GATEWAY", "EMAIL_URL",
+    "ALLOWED_HOSTS", "PUBLIC_URL", "PAYMENT_RETURN_ORIGINS", "DEFAULT_GATEWAY", "EMAIL_URL", "WEBHOOK_SECRET_KEYS",
 )  # fmt: skip
 _missing = [name for name in _REQUIRED if not env.str(name, default="")]
 if _missing:
@@ -17,6 +17,9 @@ _SHORTEST_KEY_BYTES = 32
 _key_bytes = len(SIMPLE_JWT["SIGNING_KEY"].encode())
 if SIMPLE_JWT["ALGORITHM"] == "HS256" and _key_bytes < _SHORTEST_KEY_BYTES:
     raise ImproperlyConfigured(f"JWT_SIGNING_KEY has {_key_bytes} bytes; HS256 needs {_SHORTEST_KEY_BYTES} or more.")
+
+if any(len(key.encode()) < _SHORTEST_KEY_BYTES for key in WEBHOOK_SECRET_KEYS):
+    raise ImproperlyConfigured(f"Each of WEBHOOK_SECRET_KEYS needs {_SHORTEST_KEY_BYTES} bytes or more.")
 
 # A gateway that takes test cards never loads where real money moves.
 GATEWAYS = {name: path for name, path in GATEWAYS.items() if name != "sandbox"}

@@ -21,9 +21,11 @@ WEBHOOK_SENDER = "integrations.webhooks.sender.Sender"
 # What support staff see on an order's page beside the order itself, top to bottom.
 ORDER_PANELS = [
     "payments.admin.attempts_panel",
+    "payments.admin.refunds_panel",
     "payments.admin.callbacks_panel",
     "integrations.kafka.admin.events_panel",
     "notifications.admin.mails_panel",
+    "notifications.admin.webhooks_panel",
 ]
 # Other words by which support staff may search an order: text -> order ids.
 ORDER_SEARCHES = ["payments.queries.orders_by_gateway_reference"]
@@ -58,6 +60,20 @@ CONSUMERS = {
         "refund.rejected.v1": "notifications.handlers.refund_rejected",
         "refund.reversed.v1": "notifications.handlers.refund_reversed",
     },
+    # What merchants' systems may hear: every fact about orders and money, and nothing of what shoppers look at.
+    "webhooks": {
+        "order.created.v1": "notifications.handlers.told_to_merchants",
+        "order.paid.v1": "notifications.handlers.told_to_merchants",
+        "order.cancelled.v1": "notifications.handlers.told_to_merchants",
+        "order.expired.v1": "notifications.handlers.told_to_merchants",
+        "order.fulfilled.v1": "notifications.handlers.told_to_merchants",
+        "order.refund_due.v1": "notifications.handlers.told_to_merchants",
+        "payment.success.v1": "notifications.handlers.told_to_merchants",
+        "payment.failed.v1": "notifications.handlers.told_to_merchants",
+        "refund.succeeded.v1": "notifications.handlers.told_to_merchants",
+        "refund.rejected.v1": "notifications.handlers.told_to_merchants",
+        "refund.reversed.v1": "notifications.handlers.told_to_merchants",
+    },
     "analytics": {
         "order.created.v1": "integrations.analytics.handlers.order_created",
         "order.paid.v1": "integrations.analytics.handlers.order_paid",
@@ -82,6 +98,8 @@ CLOCK = {
     "payments.tasks.expire_orders": 10,
     "payments.tasks.reconcile": 3_600,
     "notifications.tasks.send_mails": 5,
+    "notifications.tasks.send_webhooks": 5,
+    "notifications.tasks.forget_old_webhooks": 3_600,
     "integrations.kafka.tasks.redrive_parked": 5,
     "integrations.kafka.tasks.keep_event_log": 3_600,
     "shop.kernel.auth.tasks.forget_ended_sessions": 3_600,

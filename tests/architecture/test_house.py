@@ -93,9 +93,9 @@ def test_the_three_topics_of_the_purchase_have_the_consumers_of_the_design() -> 
     }
 
     assert consumers == {
-        "order.created.v1": {"notifications", "payments", "analytics"},
-        "payment.success.v1": {"notifications", "orders", "analytics"},
-        "payment.failed.v1": {"notifications", "orders", "analytics"},
+        "order.created.v1": {"notifications", "payments", "analytics", "webhooks"},
+        "payment.success.v1": {"notifications", "orders", "analytics", "webhooks"},
+        "payment.failed.v1": {"notifications", "orders", "analytics", "webhooks"},
     }
 
 

@@ -18,6 +18,7 @@ COMPLETE = {
     "PAYMENT_RETURN_ORIGINS": "https://shop.example.com",
     "DEFAULT_GATEWAY": "real",
     "EMAIL_URL": "smtp://mail:25",
+    "WEBHOOK_SECRET_KEYS": "w" * 32,
 }
 # A gateway of a provider stands in the wiring beside the sandbox.
 READ = """

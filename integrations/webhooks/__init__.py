@@ -1,0 +1,1 @@
+"""Carries webhooks to merchants' systems."""
