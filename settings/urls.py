@@ -22,7 +22,6 @@ urlpatterns = [
     path("internal/", include((internal_inventory, "internal_inventory"))),
     path("internal/", include((internal_orders, "internal_orders"))),
     path("internal/", include((internal_payments, "internal_payments"))),
-    path("internal/", include((internal_webhooks, "internal_webhooks"))),
     path("schema", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
     path(
         "docs",
