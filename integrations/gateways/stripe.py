@@ -82,20 +82,18 @@ class StripeGateway:
         options: stripe.RequestOptions = {"idempotency_key": request.idempotency_key}
         with _asking():
             session = self._client.v1.checkout.sessions.create(_wanted(request), options)
-        return session_word(session.to_dict())
+        return session_word(_plain(session))
 
     def fetch_session(self, session_id: str) -> GatewaySession:
         """Return the gateway's present word, also when the money's id is all that is known."""
         with _asking():
             if not session_id.startswith(_MONEY_ID):
                 session = self._client.v1.checkout.sessions.retrieve(session_id, {"expand": [_MONEY]})
-                return session_word(session.to_dict())
-            found: list[stripe.checkout.Session] = self._client.v1.checkout.sessions.list(
-                {"payment_intent": session_id, "expand": [f"data.{_MONEY}"]}
-            ).data
-        if not found:
-            raise GatewayRefused("resource_missing", "The gateway refused: resource_missing.")
-        return session_word(found[0].to_dict())
+                return session_word(_plain(session))
+            found = self._client.v1.checkout.sessions.list({"payment_intent": session_id, "expand": [f"data.{_MONEY}"]})
+            for session in _paged(found):
+                return session_word(_plain(session))
+        raise GatewayRefused("resource_missing", "The gateway refused: resource_missing.")
 
     def close_session(self, session_id: str) -> GatewaySession:
         """Make the session unpayable and return its state; a paid one is returned as it is, not closed."""
@@ -107,7 +105,7 @@ class StripeGateway:
             if word.state is SessionState.OPEN:
                 raise GatewayUnavailable("neither closed nor at its end") from None
             return word
-        return replace(session_word(session.to_dict()), state=SessionState.CLOSED)
+        return replace(session_word(_plain(session)), state=SessionState.CLOSED)
 
     def list_sessions(self, *, created_after: datetime) -> Iterator[GatewaySession]:
         """Yield sessions, newest first. Instants there are whole seconds: the one it began in counts."""
@@ -115,9 +113,9 @@ class StripeGateway:
             found = self._client.v1.checkout.sessions.list(
                 {"created": {"gte": int(created_after.timestamp())}, "limit": _PAGE, "expand": [f"data.{_MONEY}"]}
             )
-            for session in found.auto_paging_iter():
+            for session in _paged(found):
                 if session.mode == "payment":
-                    yield session_word(session.to_dict())
+                    yield session_word(_plain(session))
 
     def create_refund(self, request: RefundRequest) -> GatewayRefund:
         """Give money back; the same idempotency key gives the same refund.
@@ -155,14 +153,14 @@ class StripeGateway:
             return
         with _asking():
             found = self._client.v1.refunds.list({"payment_intent": payment_id, "limit": _PAGE})
-            for refund in found.auto_paging_iter():
+            for refund in _paged(found):
                 yield self._refund(refund, session_id=session_id)
 
     def list_refunds_since(self, *, created_after: datetime) -> Iterator[GatewayRefund]:
         """Yield every refund made since then, newest first; they know their money, not its session."""
         with _asking():
             found = self._client.v1.refunds.list({"created": {"gte": int(created_after.timestamp())}, "limit": _PAGE})
-            for refund in found.auto_paging_iter():
+            for refund in _paged(found):
                 yield self._refund(refund, session_id="")
 
     def parse_callback(self, *, body: bytes, headers: Mapping[str, str], now: datetime) -> list[CallbackMessage]:
@@ -187,7 +185,7 @@ class StripeGateway:
         return [CallbackMessage(event.id, event.type, about, instant(event.created), concerns_refunds)]
 
     def _refund(self, said: stripe.Refund, *, session_id: str) -> GatewayRefund:
-        return refund_word(said.to_dict(), session_id=session_id, live=self._live)
+        return refund_word(_plain(said), session_id=session_id, live=self._live)
 
 
 class _Transport(stripe.HTTPClient):
@@ -223,6 +221,18 @@ class _Transport(stripe.HTTPClient):
 
     def close(self) -> None:
         self._pool.clear()
+
+
+def _plain(said: Any) -> Any:
+    """Return the library's object as dictionaries; it hands anything that is no object of Stripe's on as it came."""
+    return said.to_dict() if isinstance(said, stripe.StripeObject) else said
+
+
+def _paged(found: Any) -> Iterator[Any]:
+    """Yield what a list holds, over all its pages; GatewayUnavailable for what is no list."""
+    if not isinstance(found, stripe.ListObject):
+        raise GatewayUnavailable("an answer in words we do not know")
+    yield from found.auto_paging_iter()
 
 
 def _broken(reason: str, *, again: bool) -> stripe.APIConnectionError:
