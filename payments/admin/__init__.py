@@ -2,5 +2,6 @@
 
 from payments.admin.attempts import attempts_panel
 from payments.admin.callbacks import callbacks_panel
+from payments.admin.refunds import refunds_panel
 
-__all__ = ["attempts_panel", "callbacks_panel"]
+__all__ = ["attempts_panel", "callbacks_panel", "refunds_panel"]

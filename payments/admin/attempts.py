@@ -13,6 +13,7 @@ from unfold.decorators import display
 
 from payments import services
 from payments.admin.gateways import BY_GATEWAY, GatewayAdmin
+from payments.admin.giving_back import refund_act, refund_url
 from payments.models import Attempt, Callback, Move
 from payments.states import OPEN, AttemptStatus, Source
 from shop.kernel.admin import instant_text, money_text
@@ -22,6 +23,8 @@ from shop.kernel.panels import Action, Link, Panel, Row
 
 _STATUS_COLOURS = {"succeeded": "success", "failed": "danger", "pending": "info", "unknown": "warning"}
 
+_MONEY = ["asked_for", "captured_money", "on_its_way_back", "given_back"]
+
 
 def _attempt_acts(attempt: Attempt) -> tuple[Action, ...]:
     acts = []
@@ -29,7 +32,7 @@ def _attempt_acts(attempt: Attempt) -> tuple[Action, ...]:
         acts.append(Action("Ask the gateway now", reverse("admin:payments_attempt_ask", args=[attempt.pk])))
     if attempt.status in OPEN and not attempt.needs_review:
         acts.append(Action("Cancel", reverse("admin:payments_attempt_cancel", args=[attempt.pk])))
-    return tuple(acts)
+    return (*acts, *refund_act(attempt))
 
 
 class MoveInline(TabularInline):
@@ -62,7 +65,7 @@ class AttemptAdmin(GatewayAdmin):
     fieldsets: ClassVar = [
         (
             None,
-            {"fields": ["reference", "status_label", "review_reason", "failure_code", "asked_for", "captured_money"]},
+            {"fields": ["reference", "status_label", "review_reason", "failure_code", *_MONEY]},
         ),
         ("Gateway", {"fields": ["gateway", "session_id", "redirect_url", "return_url", "callbacks"]}),
         ("Time", {"fields": ["begun", "moved_at", "expires_at", "next_poll_at", "polls", "close_wanted"]}),
@@ -71,10 +74,10 @@ class AttemptAdmin(GatewayAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the addresses of what may be done."""
-        return [self.acting("ask", _ask), self.acting("cancel", _cancel), *super().get_urls()]
+        return [refund_url(self), self.acting("ask", _ask), self.acting("cancel", _cancel), *super().get_urls()]
 
     def offered(self, row: Attempt) -> tuple[Action, ...]:
-        """Ask the gateway while it may know more; call off what is under way."""
+        """Ask the gateway while it may know more; call off what is under way; give back what came."""
         return _attempt_acts(row)
 
     def found(self, rows: QuerySet[Attempt], text: str) -> QuerySet[Attempt]:
@@ -95,6 +98,16 @@ class AttemptAdmin(GatewayAdmin):
     def captured_money(self, attempt: Attempt) -> str:
         """Return what it collected."""
         return money_text(attempt.captured, attempt.currency)
+
+    @display(description="on its way back")
+    def on_its_way_back(self, attempt: Attempt) -> str:
+        """Return what refunds hold that is not back yet."""
+        return money_text(attempt.refund_held - attempt.refunded, attempt.currency)
+
+    @display(description="given back")
+    def given_back(self, attempt: Attempt) -> str:
+        """Return what went back."""
+        return money_text(attempt.refunded, attempt.currency)
 
     @display(description="begun (UTC)")
     def begun(self, attempt: Attempt) -> str:
@@ -117,7 +130,7 @@ def attempts_panel(*, order_id: UUID) -> Panel:
     attempts = Attempt.objects.filter(payable_id=order_id)
     return Panel(
         title="Payments",
-        columns=("Begun (UTC)", "Reference", "Gateway", "Status", "Amount", "Failure", "Review"),
+        columns=("Begun (UTC)", "Reference", "Gateway", "Status", "Amount", "Given back", "Failure", "Review"),
         rows=tuple(
             Row(
                 cells=(
@@ -126,6 +139,7 @@ def attempts_panel(*, order_id: UUID) -> Panel:
                     attempt.gateway,
                     attempt.status,
                     money_text(attempt.amount, attempt.currency),
+                    money_text(attempt.refunded, attempt.currency),
                     attempt.failure_code,
                     attempt.review_reason,
                 ),

@@ -166,7 +166,8 @@ def test_the_panels_of_an_order_show_attempts_and_callbacks(
 
 def test_what_is_done_offers_nothing_to_do(pending: Attempt, order: OrderView, now: datetime) -> None:
     received(pending.session_id, now)
-    Attempt.objects.update(status="succeeded", captured=pending.amount)
+    all_back = {"refund_held": pending.amount, "refunded": pending.amount}
+    Attempt.objects.update(status="succeeded", captured=pending.amount, **all_back)
     Callback.objects.update(state="applied")
 
     assert attempts_panel(order_id=order.order_id).rows[0].actions == ()
