@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -13,7 +14,7 @@ from orders.dto import OrderView
 from payments import services
 from payments.dto import Expiration, Processing, Settlement
 from payments.errors import OrderNotPayable
-from payments.models import Attempt, Callback, Move, Payable
+from payments.models import Attempt, Callback, Finding, Move, Payable
 from payments.ports import GatewayUnavailable
 from payments.queries import RefundRow, lock_refund
 from payments.services.ledger import post_refund, post_sale
@@ -219,3 +220,39 @@ def test_a_sale_and_a_refund_at_once_are_written_as_one_after_the_other(
     assert balances("EUR").get("customer_liability", 0) == 0
     assert balances("EUR")["revenue"] == -170
     assert_adds_up()
+
+
+def test_two_reconciliations_at_once_find_everything_once(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    pending = attempt_in(AttemptStatus.PENDING, caller=shopper, order=order, gateway=gateway, now=now)
+    gateway.pay(pending.session_id)
+    paid = gateway.sessions[pending.session_id]
+    for place in range(30):
+        gateway.sessions[f"sess_{place}"] = replace(paid, session_id=f"sess_{place}", reference="nobody's")
+    later = now + timedelta(hours=3)
+
+    def look(at: datetime) -> tuple[int, int]:
+        done = services.reconcile_gateway(gateway="fake", since=now, now=at)
+        return done.new, done.gone
+
+    results = tried_at_once(*[partial(look, later)] * 4)
+
+    assert list(raised(results)) == []
+    assert sum(result[0] for result in results if not isinstance(result, Exception)) == 31
+    assert Finding.objects.filter(state="open").count() == Finding.objects.count() == 31
+    mend = partial(
+        services.fix_finding,
+        finding_id=Finding.objects.get(kind="paid_unsettled_here").id,
+        source=Source.RECONCILIATION,
+        now=later,
+    )
+    assert [getattr(fix, "fixed", None) for fix in tried_at_once(mend, mend)].count(True) >= 1
+    assert told(order) == ["payment.success"]
+    assert_adds_up()
+    gateway.sessions = {pending.session_id: paid}
+    results = tried_at_once(*[partial(look, later + timedelta(hours=1))] * 4)
+
+    assert list(raised(results)) == []
+    assert sum(result[1] for result in results if not isinstance(result, Exception)) == 30
+    assert sorted(set(Finding.objects.values_list("state", flat=True))) == ["fixed", "gone"]

@@ -12,9 +12,12 @@ from pytest_django import Settings
 from orders.dto import OrderView
 from payments import services
 from payments.dto import GatewaySession, RefundState, SessionState
+from payments.errors import FindingNotFixable, FindingNotFound, FindingNotOpen
 from payments.models import Attempt, Finding, Refund
 from payments.ports import GatewayUnavailable
 from payments.services import gateways
+from payments.services.reconciliation import Fix
+from payments.services.reconciliation.drift import MONEY_KINDS, REFUND_KINDS, SESSION_KINDS
 from payments.states import AttemptStatus, FindingKind, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
@@ -269,7 +272,7 @@ def test_a_refund_for_which_no_money_is_left_stays_a_finding(
 
     fix = services.fix_finding(finding_id=unknown.id, source=Source.STAFF, now=later)
 
-    assert fix == services.reconciliation.Fix(
+    assert fix == Fix(
         "asked for the payment's refunds: none of them ours; 1 for which no money is left here", fixed=False
     )
     assert Finding.objects.get(id=unknown.id).state == "open"
@@ -286,7 +289,7 @@ def test_a_refund_of_a_payment_nobody_knows_is_found_and_cannot_be_imported(
     finding = Finding.objects.get(kind="refund_unknown_here")
     assert (finding.subject, finding.attempt_id) == (refund_id, None)
     assert finding.detail == "5.00 EUR succeeded there, of an unknown payment, session sess_planted"
-    with pytest.raises(services.reconciliation.fixing.FindingNotFixable):
+    with pytest.raises(FindingNotFixable):
         services.fix_finding(finding_id=finding.id, source=Source.STAFF, now=later)
     # Nobody can ask for it by name; it stays until a list holds it no more.
     gateway.unlisted = {refund_id}
@@ -475,11 +478,11 @@ def test_a_closed_finding_is_neither_fixed_nor_dismissed(
     finding_id = Finding.objects.get().id
     services.dismiss_finding(finding_id=finding_id, reason="", now=later)
 
-    with pytest.raises(services.reconciliation.fixing.FindingNotOpen):
+    with pytest.raises(FindingNotOpen):
         services.fix_finding(finding_id=finding_id, source=Source.STAFF, now=later)
-    with pytest.raises(services.reconciliation.fixing.FindingNotOpen):
+    with pytest.raises(FindingNotOpen):
         services.dismiss_finding(finding_id=finding_id, reason="", now=later)
-    with pytest.raises(services.reconciliation.findings.FindingNotFound):
+    with pytest.raises(FindingNotFound):
         services.dismiss_finding(finding_id=new_id(), reason="", now=later)
     assert Attempt.objects.get().status == "pending"
 
@@ -499,7 +502,7 @@ def test_what_needs_a_decision_is_not_fixed(kind: str, paid: Attempt, later: dat
         seen_at=later,
     )
 
-    with pytest.raises(services.reconciliation.fixing.FindingNotFixable):
+    with pytest.raises(FindingNotFixable):
         services.fix_finding(finding_id=finding.id, source=Source.STAFF, now=later)
 
 
@@ -510,7 +513,7 @@ def test_a_finding_of_a_gateway_we_no_longer_have_is_not_fixed(
     look(later)
     settings.GATEWAYS = {}
 
-    with pytest.raises(services.reconciliation.fixing.FindingNotFixable):
+    with pytest.raises(FindingNotFixable):
         services.fix_finding(finding_id=Finding.objects.get().id, source=Source.STAFF, now=later)
 
 
@@ -562,7 +565,6 @@ def test_thirty_sessions_take_as_many_statements_as_three(
 
 
 def test_every_kind_there_is_has_its_place() -> None:
-    drift = services.reconciliation.gateway
-    of_the_house = {*services.reconciliation.house.MONEY_KINDS, "order_without_money", "ledger_differs"}
+    of_the_house = {*MONEY_KINDS, FindingKind.ORDER_WITHOUT_MONEY, FindingKind.LEDGER_DIFFERS}
 
-    assert drift.SESSION_KINDS | drift.REFUND_KINDS | of_the_house == set(FindingKind)
+    assert SESSION_KINDS | REFUND_KINDS | of_the_house == set(FindingKind)
