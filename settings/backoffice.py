@@ -40,6 +40,7 @@ _PAGES: list[tuple[str, str, str] | None] = [
     ("Orders", "receipt_long", "orders.order"),
     ("Payments", "credit_card", "payments.attempt"),
     ("Refunds", "currency_exchange", "payments.refund"),
+    ("Refunds", "currency_exchange", "payments.refund"),
     ("Callbacks", "webhook", "payments.callback"),
     ("Mails", "mail", "notifications.mail"),
     ("Webhook endpoints", "cell_tower", "notifications.webhookendpoint"),
