@@ -6,6 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from notifications.urls import internal_urlpatterns as internal_webhooks
 from orders.urls import internal_urlpatterns as internal_orders
 from payments.urls import internal_urlpatterns as internal_payments
 from shop.inventory.urls import internal_urlpatterns as internal_inventory
@@ -22,6 +23,7 @@ urlpatterns = [
     path("internal/", include((internal_inventory, "internal_inventory"))),
     path("internal/", include((internal_orders, "internal_orders"))),
     path("internal/", include((internal_payments, "internal_payments"))),
+    path("internal/", include((internal_webhooks, "internal_webhooks"))),
     path("schema", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
     path(
         "docs",
