@@ -54,13 +54,13 @@ class Process:
 
 
 def chosen_ports(*, environment: Mapping[str, str]) -> Ports:
-    """Read the ports that people type into a browser from the environment; find free ones near 9101 for metrics."""
+    """Read the ports from the environment; without a word about metrics, take 9101 to 9103 or free ones."""
     return Ports(
         web=_port_from(environment, "WEB_PORT", default=8000),
         gateway=_port_from(environment, "GATEWAY_PORT", default=8001),
-        relay_metrics=_free_port(9101),
-        consumers_metrics=_free_port(9102),
-        worker_metrics=_free_port(9103),
+        relay_metrics=_port_or_free(environment, "RELAY_METRICS_PORT", preferred=9101),
+        consumers_metrics=_port_or_free(environment, "CONSUMERS_METRICS_PORT", preferred=9102),
+        worker_metrics=_port_or_free(environment, "WORKER_METRICS_PORT", preferred=9103),
     )
 
 
@@ -224,8 +224,9 @@ def _metrics_folder(name: str, state_dir: Path) -> dict[str, str]:
     return {"PROMETHEUS_MULTIPROC_DIR": str(places.figures_folder(state_dir=state_dir) / name)}
 
 
-def _free_port(preferred: int) -> int:
-    return preferred if ports.is_free(port=preferred) else ports.any_free()
+def _port_or_free(environment: Mapping[str, str], variable: str, *, preferred: int) -> int:
+    default = preferred if ports.is_free(port=preferred) else ports.any_free()
+    return _port_from(environment, variable, default=default)
 
 
 def _port_from(environment: Mapping[str, str], variable: str, *, default: int) -> int:

@@ -13,7 +13,7 @@ _NOT_OURS = re.compile(r"PYTHONPATH|CONTENT_LENGTH|HTTP_\w+|PATH_INFO|QUERY_STRI
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{2,}")
 # What an environment is called where one is read, and the functions that are given one and a name.
 _ENVIRONMENTS = frozenset({"env", "environ", "environment", "given", "_given"})
-_HELPERS = frozenset({"_port", "_number", "_port_from"})
+_HELPERS = frozenset({"_port", "_number", "_port_from", "_port_or_free"})
 
 
 def read_by_code() -> dict[str, str | None]:

@@ -54,11 +54,13 @@ class Stack:
         self.folder.chmod(0o711)
         self.state_dir = self.folder / "state"
         self.web_port, self.gateway_port = ports.any_free(), ports.any_free()
+        # Two stacks that start at once would both find 9101 free.
+        figures = {f"{name}_METRICS_PORT": str(ports.any_free()) for name in ("RELAY", "CONSUMERS", "WORKER")}
         self.web_url = f"http://127.0.0.1:{self.web_port}"
         self.gateway_url = f"http://127.0.0.1:{self.gateway_port}"
         self.http = urllib3.PoolManager(maxsize=64, timeout=20.0, retries=False)
         self._output = self.folder / "output"
-        self._settings = settings
+        self._settings = {**figures, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
