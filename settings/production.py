@@ -1,5 +1,7 @@
 """Production: everything secret comes from the environment, and a missing one stops the start."""
 
+from importlib.util import find_spec
+
 from django.core.exceptions import ImproperlyConfigured
 
 from settings.base import *  # noqa: F403
@@ -23,8 +25,28 @@ if any(len(key.encode()) < _SHORTEST_KEY_BYTES for key in WEBHOOK_SECRET_KEYS):
 
 # A gateway that takes test cards never loads where real money moves.
 GATEWAYS = {name: path for name, path in GATEWAYS.items() if name != "sandbox"}
+_SECRETS_OF = {
+    "stripe": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"),
+    "mollie": ("MOLLIE_API_KEY", "MOLLIE_WEBHOOK_SECRETS"),
+}
+_lacking = [name for name in _SECRETS_OF.get(DEFAULT_GATEWAY, ()) if not globals()[name]]
+if _lacking:
+    raise ImproperlyConfigured(f"DEFAULT_GATEWAY={DEFAULT_GATEWAY} needs {' and '.join(_lacking)}.")
 if DEFAULT_GATEWAY not in GATEWAYS:
     raise ImproperlyConfigured(f"DEFAULT_GATEWAY={DEFAULT_GATEWAY} is not a gateway for production.")
+
+if "stripe" in GATEWAYS and find_spec("stripe") is None:
+    raise ImproperlyConfigured("Payments through Stripe need its library: install requirements-stripe.txt.")
+_TAKES_REAL_MONEY = {
+    "stripe": STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
+    "mollie": MOLLIE_API_KEY.startswith("live_"),
+}
+for _name in _TAKES_REAL_MONEY.keys() & GATEWAYS.keys():
+    if _TAKES_REAL_MONEY[_name] != PAYMENT_LIVE_MODE:
+        _mode = "real money" if _TAKES_REAL_MONEY[_name] else "tests"
+        raise ImproperlyConfigured(f"The key of {_name} is for {_mode}, but PAYMENT_LIVE_MODE={PAYMENT_LIVE_MODE}.")
+if any(len(secret.encode()) < _SHORTEST_KEY_BYTES for secret in MOLLIE_WEBHOOK_SECRETS):
+    raise ImproperlyConfigured(f"Each of MOLLIE_WEBHOOK_SECRETS needs {_SHORTEST_KEY_BYTES} bytes or more.")
 
 # TLS ends at a proxy, and every request comes from its address: throttles count the one it was called from.
 REST_FRAMEWORK = {**REST_FRAMEWORK, "NUM_PROXIES": env.int("NUM_PROXIES", default=1)}
