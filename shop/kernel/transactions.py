@@ -1,13 +1,14 @@
 """One service call, one database transaction: everything in it commits together or not at all."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import transaction
 
+from shop.kernel.errors import Refusal
 from shop.kernel.events import Event
 from shop.kernel.tracing import Trace
 
@@ -59,7 +60,32 @@ class UnitOfWork:
             _write_outgoing(self.outgoing)
 
 
+class LastCommit:
+    """The commit of the last unit of work of a block, put off so that something can be written with it."""
+
+    def __init__(self) -> None:
+        self._transaction = ExitStack()
+        self.is_waiting = False
+
+    def put_off(self, transaction_: ExitStack) -> None:
+        """Keep the transaction of a unit that has done its work."""
+        self._transaction, self.is_waiting = transaction_, True
+
+    def commit(self) -> None:
+        """Commit what waits, if anything does."""
+        if self.is_waiting:
+            self.is_waiting = False
+            self._transaction.close()
+
+    def roll_back(self) -> None:
+        """Undo what waits, if anything does."""
+        if self.is_waiting:
+            transaction.set_rollback(True)
+            self.commit()
+
+
 _current: ContextVar[UnitOfWork | None] = ContextVar("unit_of_work", default=None)
+_last_commit: ContextVar[LastCommit | None] = ContextVar("last_commit", default=None)
 _write_outgoing: Callable[[list[Outgoing]], None] | None = None
 
 
@@ -79,9 +105,39 @@ def current_unit_of_work() -> UnitOfWork:
 
 
 def forbid_unit_of_work(doing: str) -> None:
-    """Refuse to do what may take long (a network call) while a transaction holds locks."""
+    """Refuse to do what may take long (a network call) while a transaction holds locks; a commit put off is made."""
     if _current.get() is not None:
         raise TransactionMisuse(f"{doing} must not happen inside a unit of work.")
+    _commit_what_waits()
+
+
+def _commit_what_waits() -> None:
+    last = _last_commit.get()
+    if last is not None:
+        last.commit()
+
+
+@contextmanager
+def last_commit_put_off() -> Iterator[LastCommit]:
+    """Put each unit's commit off until the next one begins, the network is asked, or the block ends.
+
+    So the block can write something that commits with its last unit, or not at all. A refusal commits what was done
+    before it, as it would without the block; anything else that is raised undoes what waits.
+    """
+    last = LastCommit()
+    token = _last_commit.set(last)
+    try:
+        yield last
+    except Refusal:
+        last.commit()
+        raise
+    except BaseException:
+        last.roll_back()
+        raise
+    else:
+        last.commit()
+    finally:
+        _last_commit.reset(token)
 
 
 @contextmanager
@@ -89,12 +145,16 @@ def open_unit_of_work() -> Iterator[UnitOfWork]:
     """Open the transaction, run the enclosed work, write its events, commit."""
     if _current.get() is not None:
         raise TransactionMisuse("A unit of work is already open; this service begins its own.")
-    unit = UnitOfWork()
+    _commit_what_waits()
+    unit, last = UnitOfWork(), _last_commit.get()
     token = _current.set(unit)
     try:
-        with transaction.atomic(durable=True):
+        with ExitStack() as opened:
+            opened.enter_context(transaction.atomic(durable=True))
             yield unit
             unit.finish()
+            if last is not None:
+                last.put_off(opened.pop_all())
     finally:
         _current.reset(token)
 

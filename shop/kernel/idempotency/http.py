@@ -22,8 +22,9 @@ from shop.kernel.auth.dto import ApiKeyCaller, Caller
 from shop.kernel.clock import utc_now
 from shop.kernel.errors import NotFound, Unauthorized
 from shop.kernel.idempotency import services
-from shop.kernel.idempotency.errors import InvalidIdempotencyKey
+from shop.kernel.idempotency.errors import InvalidIdempotencyKey, RequestInFlight
 from shop.kernel.idempotency.services import Answer, Claim
+from shop.kernel.transactions import last_commit_put_off
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -47,11 +48,17 @@ _PARAMETER = OpenApiParameter(
 )
 
 
+class _LeaseLost(Exception):
+    """Somebody else carries the request out by now."""
+
+
 def idempotent(post: Post[V, P]) -> Post[V, P]:
     """Make a view's `post` answer a repeat with the same key as it answered the first request.
 
     Without the header nothing is done. Only 2xx answers are kept: a refusal changes nothing and may not last.
-    The key belongs to the caller, so nobody meets another's answer.
+    The key belongs to the caller, so nobody meets another's answer. The answer commits with the view's last unit of
+    work, or not at all: a process that is killed leaves both or neither. Raises RequestInFlight when the lease ran out
+    meanwhile and another holds the key: then nothing was done here.
     """
 
     @wraps(post)
@@ -63,11 +70,18 @@ def idempotent(post: Post[V, P]) -> Post[V, P]:
         if isinstance(claimed, Answer):
             return _replay(claimed)
         try:
-            response = _rendered(post(view, request, *args, **kwargs), view=view, request=request)
+            with last_commit_put_off() as last:
+                response = _rendered(post(view, request, *args, **kwargs), view=view, request=request)
+                if _is_success(response):
+                    _keep(claimed, response, with_unit=last.is_waiting)
+        except _LeaseLost:
+            raise RequestInFlight from None
         except BaseException:
             _give_back(claimed)
             raise
-        return _settled(claimed, response)
+        if not _is_success(response):
+            _give_back(claimed)
+        return response
 
     described: Post[V, P] = extend_schema(parameters=[_PARAMETER])(answered_once)
     return described
@@ -123,19 +137,25 @@ def _digest(body: Any) -> bytes:
     return sha256(msgspec.json.encode(body, order="sorted")).digest()
 
 
-def _settled(claimed: Claim, response: HttpResponse) -> HttpResponse:
-    """Keep a success and let go of everything else."""
-    if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-        _give_back(claimed)
-        return response
+def _is_success(response: HttpResponse) -> bool:
+    return HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _keep(claimed: Claim, response: HttpResponse, *, with_unit: bool) -> None:
+    """Keep the answer. Where a unit of work waits for its commit, both or neither are written."""
     kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     try:
-        if not services.keep(claim=claimed, answer=Answer(response.status_code, kept, response.content)):
-            log.warning("idempotency.lease_lost", claim_id=str(claimed.id))
+        is_kept = services.keep(claim=claimed, answer=Answer(response.status_code, kept, response.content))
     except DatabaseAway as error:
+        if with_unit:
+            raise
         # What was asked for is done and committed; the lease ends by itself.
         log.warning("idempotency.not_kept", claim_id=str(claimed.id), error=type(error).__name__)
-    return response
+        return
+    if not is_kept:
+        log.warning("idempotency.lease_lost", claim_id=str(claimed.id))
+        if with_unit:
+            raise _LeaseLost
 
 
 def _give_back(claimed: Claim) -> None:

@@ -1,4 +1,4 @@
-"""Claim a key, keep its answer, or give it back. Each is one statement that commits by itself."""
+"""Claim a key, keep its answer, or give it back. Each is one statement; only keeping joins a transaction under way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,8 +91,11 @@ def keep(*, claim: Claim, answer: Answer) -> bool:
 
 
 def give_back(*, claim: Claim) -> None:
-    """Free the key of a request that was refused or failed: a repeat may turn out otherwise."""
-    Key.objects.filter(pk=claim.id, holder=claim.holder).delete()
+    """Free the key of a request that was refused or failed: a repeat may turn out otherwise.
+
+    One that is answered stays: a commit whose confirmation was lost did happen.
+    """
+    Key.objects.filter(pk=claim.id, holder=claim.holder, state=Key.State.IN_FLIGHT).delete()
 
 
 def forget(*, before: datetime) -> int:
