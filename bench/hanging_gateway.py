@@ -18,7 +18,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -55,28 +55,26 @@ def main() -> None:
 
 
 def _measured(stack: Stack, options: argparse.Namespace) -> list[dict[str, Any]]:
-    purchases = options.purchases_per_second * options.seconds
-    count = READERS + (2 * options.rounds + 1) * (purchases + 2 * WELL_IN_A_ROW)
-    tokens = shoppers.open_guests(stack.web_port, count)
+    phases = []
+    for number in tqdm(range(-1, 2 * options.rounds), desc="phases", leave=False, disable=None):
+        hanging = number % 2 == 1
+        _until_well(stack)
+        with _hanging(stack) if hanging else nullcontext():
+            phase = _phase(stack, options)
+        # The first one, before the count, warms up.
+        if number >= 0:
+            phases.append({"gateway": "hangs" if hanging else "well", **phase})
+    return phases
+
+
+def _phase(stack: Stack, options: argparse.Namespace) -> dict[str, Any]:
+    """Read carts in a process of its own while purchases are begun here, for so many seconds."""
+    # Guests of its own: a token lives for ten minutes.
+    tokens = shoppers.open_guests(stack.web_port, READERS + options.purchases_per_second * options.seconds)
     skus = shoppers.skus_on_sale(stack.web_port, tokens[0])
     readers = [tokens.pop() for _ in range(READERS)]
     for token in readers:
         Browser(stack.web_port).call("POST", "/cart/me/items", token, {"sku": skus[0], "quantity": 1})
-    phases = []
-    _phase(stack, options, readers=readers, tokens=tokens, skus=skus)
-    for number in tqdm(range(2 * options.rounds), desc="phases", leave=False, disable=None):
-        hanging = number % 2 == 1
-        _until_well(stack, tokens=tokens, skus=skus)
-        with _hanging(stack) if hanging else _well():
-            phase = _phase(stack, options, readers=readers, tokens=tokens, skus=skus)
-        phases.append({"gateway": "hangs" if hanging else "well", **phase})
-    return phases
-
-
-def _phase(
-    stack: Stack, options: argparse.Namespace, *, readers: list[str], tokens: list[str], skus: list[str]
-) -> dict[str, Any]:
-    """Read carts in a process of its own while purchases are begun here, for so many seconds."""
     begins_at = time.time() + 1.0
     job = (stack.web_port, readers, options.reads_per_second, options.seconds, begins_at)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as aside:
@@ -154,16 +152,16 @@ def _pay(browser: Browser, token: str, sku: str) -> int:
     return status
 
 
-def _until_well(stack: Stack, *, tokens: list[str], skus: list[str]) -> None:
+def _until_well(stack: Stack) -> None:
     """Return once so many payments in a row were begun: every process has found out that the gateway is back."""
-    browser, in_a_row, deadline = Browser(stack.web_port), 0, time.monotonic() + WELL_WITHIN_SECONDS
+    in_a_row, deadline = 0, time.monotonic() + WELL_WITHIN_SECONDS
     while in_a_row < WELL_IN_A_ROW:
         if time.monotonic() > deadline:
             raise SystemExit("bench: the shop did not notice that the gateway is back")
-        in_a_row = in_a_row + 1 if _pay(browser, tokens.pop(0), skus[0]) == 201 else 0
-        if not in_a_row:
-            tokens += shoppers.open_guests(stack.web_port, 1)
-            time.sleep(0.5)
+        (token,) = shoppers.open_guests(stack.web_port, 1)
+        sku = shoppers.skus_on_sale(stack.web_port, token)[0]
+        # A connection of its own may lead to another process.
+        in_a_row = in_a_row + 1 if _pay(Browser(stack.web_port), token, sku) == 201 else 0
 
 
 @contextmanager
@@ -173,11 +171,6 @@ def _hanging(stack: Stack) -> Iterator[None]:
         yield
     finally:
         _switch(stack, "DELETE", None)
-
-
-@contextmanager
-def _well() -> Iterator[None]:
-    yield
 
 
 def _switch(stack: Stack, method: str, switches: dict[str, int] | None) -> None:
