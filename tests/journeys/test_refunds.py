@@ -1,0 +1,178 @@
+"""Money that goes back: through all processes, with the gateway's own store as the witness."""
+
+import pytest
+
+from integrations.demo.purchase import GOOD_CARD
+from shop.kernel.ids import new_id
+from tests.journeys.conftest import PAYMENT_WINDOW_SECONDS
+from tests.journeys.shopper import Shopper
+from tests.journeys.stack import Shown, Stack
+from tests.journeys.test_callbacks import session_of
+from tests.journeys.waiting import eventually
+
+pytestmark = pytest.mark.journey
+
+REFUNDS = "SELECT status, amount, cause FROM payments_refund WHERE attempt_id = %s ORDER BY id"
+HISTORY = """
+SELECT move.to_status FROM payments_refund_move move JOIN payments_refund refund ON refund.id = move.refund_id
+WHERE refund.attempt_id = %s ORDER BY move.id
+"""
+# What of the order's money still lies at the gateway, by our books, its fee apart.
+LEFT = """
+SELECT COALESCE(SUM(amount) FILTER (WHERE debit = 'gateway_receivable'), 0)
+     - COALESCE(SUM(amount) FILTER (WHERE credit = 'gateway_receivable'), 0)
+FROM payments_posting WHERE order_id = %s AND kind <> 'fee'
+"""
+SCARCE, SCARCE_UNITS = "TAB-MUG-MOSS", 75
+TOPICS = ["refund.succeeded", "refund.rejected", "refund.reversed"]
+
+Bought = tuple[Shown, Shown]
+
+
+@pytest.fixture(scope="module")
+def staff(stack: Stack) -> Shopper:
+    """Somebody who may call paid orders off."""
+    somebody = Shopper(stack, enter=False)
+    login = {"email": "staff@example.com", "password": "staff-demo-1"}
+    somebody.token = somebody.call("POST", "/auth/token", login)["access"]
+    return somebody
+
+
+@pytest.fixture(scope="module", autouse=True)
+def late(stack: Stack) -> tuple[Shopper, Shown, Shown]:
+    """Somebody who pays too late: begun first, looked at last."""
+    shopper = Shopper(stack)
+    order = shopper.buy(SCARCE, 2)
+    return shopper, order, shopper.start_payment(order)
+
+
+@pytest.fixture
+def bought(shopper: Shopper) -> Bought:
+    """A paid order and its payment."""
+    order = shopper.buy()
+    payment = shopper.pay_order(order)
+    return shopper.until_order(order, "paid"), payment
+
+
+def call_off(staff: Shopper, order: Shown) -> None:
+    staff.call("POST", f"/orders/{order['id']}/cancel", {"reason": "as asked"}, key=str(new_id()))
+
+
+def refunds_there(stack: Stack, payment: Shown) -> list[tuple[str, int]]:
+    """Return what the gateway itself has, oldest first."""
+    page = stack.gateway("GET", f"/v1/refunds?session_id={session_of(payment)}")
+    return [(refund["status"], refund["amount"]) for refund in page["data"]]
+
+
+def until_refunds(stack: Stack, payment: Shown, *expected: tuple[str, int, str]) -> None:
+    """Wait for exactly these `(status, amount, cause)`."""
+    eventually(f"refunds {expected}", lambda: stack.rows(REFUNDS, payment["id"]) == list(expected))
+
+
+def until_order_says(shopper: Shopper, order: Shown, payment_status: str) -> None:
+    eventually(
+        f"order {order['number']} to be {payment_status}",
+        lambda: shopper.see_order(order)["payment_status"] == payment_status,
+    )
+
+
+def told(stack: Stack, order: Shown) -> list[str]:
+    return [record.topic for record in stack.events(key=order["id"], topics=TOPICS)]
+
+
+def test_a_paid_order_that_staff_call_off_gives_its_money_back(
+    stack: Stack, shopper: Shopper, staff: Shopper, bought: Bought
+) -> None:
+    order, payment = bought
+    total = order["totals"]["total"]["amount"]
+
+    call_off(staff, order)
+
+    until_refunds(stack, payment, ("succeeded", total, "cancelled"))
+    until_order_says(shopper, order, "refunded")
+    assert refunds_there(stack, payment) == [("succeeded", total)]
+    assert stack.one(LEFT, order["id"]) == 0
+    assert told(stack, order) == ["refund.succeeded"]
+
+
+def test_a_refund_whose_answer_is_lost_is_made_once(stack: Stack, staff: Shopper, bought: Bought) -> None:
+    order, payment = bought
+    total = order["totals"]["total"]["amount"]
+
+    # No callback may help: only the clock does.
+    with stack.faults(timeout_after_doing=1, drop_callbacks=True):
+        call_off(staff, order)
+        eventually("silence", lambda: "unknown" in [status for (status,) in stack.rows(HISTORY, payment["id"])])
+        until_refunds(stack, payment, ("succeeded", total, "cancelled"))
+
+    assert [status for (status,) in stack.rows(HISTORY, payment["id"])] == [
+        "requested",
+        "submitted",
+        "unknown",
+        "succeeded",
+    ]
+    assert refunds_there(stack, payment) == [("succeeded", total)]
+    assert told(stack, order) == ["refund.succeeded"]
+
+
+def test_a_refund_the_bank_refuses_lets_the_money_go(stack: Stack, staff: Shopper, bought: Bought) -> None:
+    order, payment = bought
+    total = order["totals"]["total"]["amount"]
+
+    with stack.faults(reject_refunds=1):
+        call_off(staff, order)
+        until_refunds(stack, payment, ("rejected", total, "cancelled"))
+
+    eventually("a person", lambda: stack.one("SELECT needs_review FROM orders_order WHERE id = %s", order["id"]))
+    assert stack.rows("SELECT refund_held, refunded FROM payments_attempt WHERE id = %s", payment["id"]) == [(0, 0)]
+    assert stack.one(LEFT, order["id"]) == total
+    assert told(stack, order) == ["refund.rejected"]
+
+
+def test_a_refund_that_comes_back_is_reversed_in_the_books(
+    stack: Stack, shopper: Shopper, staff: Shopper, bought: Bought
+) -> None:
+    order, payment = bought
+    total = order["totals"]["total"]["amount"]
+
+    with stack.faults(reverse_refunds=1):
+        call_off(staff, order)
+        until_refunds(stack, payment, ("reversed", total, "cancelled"))
+
+    until_order_says(shopper, order, "paid")
+    assert stack.one(LEFT, order["id"]) == total
+    assert told(stack, order) == ["refund.succeeded", "refund.reversed"]
+
+
+def test_a_refund_made_in_the_gateways_dashboard_is_known_here_once(
+    stack: Stack, shopper: Shopper, bought: Bought
+) -> None:
+    order, payment = bought
+
+    with stack.faults(duplicate_callbacks=True):
+        stack.gateway("POST", "/v1/refunds", {"session_id": session_of(payment), "amount": 100})
+        until_refunds(stack, payment, ("succeeded", 100, "external"))
+
+    until_order_says(shopper, order, "partially_refunded")
+    assert shopper.see_payment(payment)["refunded"]["amount"] == 100
+    assert told(stack, order) == ["refund.succeeded"]
+
+
+def test_money_that_comes_after_the_stock_is_gone_goes_back_once(
+    stack: Stack, late: tuple[Shopper, Shown, Shown]
+) -> None:
+    shopper, order, payment = late
+    total = order["totals"]["total"]["amount"]
+    shopper.until_order(order, "expired", seconds=PAYMENT_WINDOW_SECONDS + 20)
+    rival = Shopper(stack)
+    rival.until_order(rival.buy(SCARCE, SCARCE_UNITS), "pending_payment")
+
+    with stack.faults(pay_after_close=True, duplicate_callbacks=True):
+        shopper.pay(payment["redirect_url"], card_number=GOOD_CARD)
+        until_refunds(stack, payment, ("succeeded", total, "late_payment"))
+
+    until_order_says(shopper, order, "refunded")
+    assert shopper.see_order(order)["status"] == "expired"
+    assert refunds_there(stack, payment) == [("succeeded", total)]
+    assert stack.one(LEFT, order["id"]) == 0
+    assert told(stack, order) == ["refund.succeeded"]
