@@ -46,7 +46,11 @@ class Sender:
         connected = _connect(addresses, target.port, deadline=deadline)
         with _cut_at(deadline, connected) as cut:
             try:
-                return self._exchange(connected, target, {**headers, "Host": target.authority}, body)
+                with self._call(connected, target, {**headers, "Host": target.authority}, body) as response:
+                    if cut.is_set():
+                        # Headers that were cut off look like headers that end.
+                        raise TimeoutError
+                    return _answer(response)
             except (OSError, HTTPException, ValueError) as error:
                 if cut.is_set():
                     raise NoAnswer(f"No answer within {timeout_seconds:g} seconds.") from error
@@ -54,7 +58,10 @@ class Sender:
             finally:
                 connected.close()
 
-    def _exchange(self, connected: socket.socket, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
+    @contextmanager
+    def _call(
+        self, connected: socket.socket, target: Target, headers: Mapping[str, str], body: bytes
+    ) -> Iterator[HTTPResponse]:
         line = connected
         if target.encrypted:
             # The certificate must be the name's, whatever address the name has.
@@ -64,7 +71,7 @@ class Sender:
         try:
             conversation.request("POST", target.target, body=body, headers=dict(headers))
             with conversation.getresponse() as response:
-                return _answer(response)
+                yield response
         finally:
             conversation.close()
 
