@@ -22,7 +22,7 @@ WEBHOOK_SENDER = "integrations.webhooks.sender.Sender"
 ORDER_PANELS = [
     "payments.admin.attempts_panel",
     "payments.admin.refunds_panel",
-    "payments.admin.refunds_panel",
+    "payments.admin.findings_panel",
     "payments.admin.callbacks_panel",
     "integrations.kafka.admin.events_panel",
     "notifications.admin.mails_panel",

@@ -2,6 +2,8 @@
 
 from payments.admin.attempts import attempts_panel
 from payments.admin.callbacks import callbacks_panel
+from payments.admin.findings import findings_panel
+from payments.admin.ledger import PostingAdmin
 from payments.admin.refunds import refunds_panel
 
-__all__ = ["attempts_panel", "callbacks_panel", "refunds_panel"]
+__all__ = ["PostingAdmin", "attempts_panel", "callbacks_panel", "findings_panel", "refunds_panel"]

@@ -50,7 +50,7 @@ def fix_finding(*, finding_id: UUID, source: Source, now: datetime) -> Fix:
 
 def is_fixable(*, finding: Finding) -> bool:
     """Say whether there is something safe to do about it."""
-    if finding.kind not in _FIXES or (finding.gateway and finding.gateway not in settings.GATEWAYS):
+    if finding.kind not in FIXABLE or (finding.gateway and finding.gateway not in settings.GATEWAYS):
         return False
     if finding.kind == FindingKind.LEDGER_DIFFERS and not finding.subject.startswith(CAPTURES):
         return False
@@ -123,7 +123,7 @@ def _attempt_id(finding: Finding) -> UUID:
     return finding.attempt_id
 
 
-_FIXES: dict[str, Callable[[Finding, Source, datetime], str]] = {
+_FIXES: dict[FindingKind, Callable[[Finding, Source, datetime], str]] = {
     FindingKind.PAID_UNSETTLED_HERE: _settle,
     FindingKind.REFUND_UNKNOWN_HERE: _adopt_refunds,
     FindingKind.REFUND_DIFFERS: _adopt_refunds,
@@ -131,3 +131,4 @@ _FIXES: dict[str, Callable[[Finding, Source, datetime], str]] = {
     FindingKind.PAID_WITHOUT_ORDER: _count_money,
     FindingKind.LEDGER_DIFFERS: _post_capture,
 }
+FIXABLE = frozenset(_FIXES)
