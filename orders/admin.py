@@ -28,12 +28,13 @@ from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import as_uuid, normal_order_number
 from shop.kernel.panels import Link, OrderPanel, OrderSearch, Panel, Row
+from shop.kernel.validators import refuse_secrets
 
 
 class CancelForm(forms.Form):
     """Why an order is called off."""
 
-    reason = forms.CharField(max_length=LONGEST_REASON, widget=UnfoldAdminTextareaWidget)
+    reason = forms.CharField(max_length=LONGEST_REASON, validators=[refuse_secrets], widget=UnfoldAdminTextareaWidget)
 
 
 class FulfilForm(forms.Form):
@@ -42,13 +43,17 @@ class FulfilForm(forms.Form):
     tracking = forms.CharField(
         max_length=LONGEST_TRACKING, required=False, label="Tracking number", widget=UnfoldAdminTextInputWidget
     )
-    reason = forms.CharField(max_length=LONGEST_REASON, label="Note", widget=UnfoldAdminTextareaWidget)
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, validators=[refuse_secrets], label="Note", widget=UnfoldAdminTextareaWidget
+    )
 
 
 class ReviewedForm(forms.Form):
     """What came of looking."""
 
-    reason = forms.CharField(max_length=LONGEST_REASON, label="What was found", widget=UnfoldAdminTextareaWidget)
+    reason = forms.CharField(
+        max_length=LONGEST_REASON, validators=[refuse_secrets], label="What was found", widget=UnfoldAdminTextareaWidget
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from orders.dto import OrderView
 from orders.states import EntryType, PaymentStatus, Status
 from shop.kernel.clock import rfc3339
 from shop.kernel.http.priced import PricedLineSchema, TotalsSchema, priced_line_json, totals_json
-from shop.kernel.http.serializers import MoneySchema, StrictSerializer, StrictString, money_json
+from shop.kernel.http.serializers import KeptString, MoneySchema, StrictSerializer, StrictString, money_json
 
 LONGEST_REASON = 500
 LONGEST_TRACKING = 200
@@ -24,7 +24,7 @@ class PlaceOrderRequest(StrictSerializer):
 class CancelOrderRequest(StrictSerializer):
     """`POST /orders/{id}/cancel`."""
 
-    reason = StrictString(max_length=LONGEST_REASON, required=False, allow_blank=True, default="")
+    reason = KeptString(max_length=LONGEST_REASON, required=False, allow_blank=True, default="")
 
 
 class FulfilOrderRequest(StrictSerializer):

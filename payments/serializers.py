@@ -7,7 +7,14 @@ from rest_framework import serializers
 from payments.dto import PaymentView, RefundView
 from payments.states import AttemptStatus, RefundStatus
 from shop.kernel.clock import rfc3339
-from shop.kernel.http.serializers import MoneySchema, StrictInteger, StrictSerializer, StrictString, money_json
+from shop.kernel.http.serializers import (
+    KeptString,
+    MoneySchema,
+    StrictInteger,
+    StrictSerializer,
+    StrictString,
+    money_json,
+)
 
 # Gateways take addresses of about two thousand signs; ours get `payment_id` added.
 LONGEST_URL = 1900
@@ -18,7 +25,7 @@ class StartPaymentRequest(StrictSerializer):
     """`POST /payments`. The browser comes back to `return_url?payment_id=...`."""
 
     order_id = StrictString(max_length=64)
-    return_url = StrictString(max_length=LONGEST_URL, trim_whitespace=False)
+    return_url = KeptString(max_length=LONGEST_URL, trim_whitespace=False)
     gateway = StrictString(max_length=40, required=False)
 
 
@@ -33,7 +40,7 @@ class RefundRequest(StrictSerializer):
     """`POST /payments/{id}/refunds`. Without an amount, all that is left of the payment goes back."""
 
     amount = RefundMoneyRequest(required=False)
-    reason = StrictString(max_length=LONGEST_REASON)
+    reason = KeptString(max_length=LONGEST_REASON)
 
 
 class CancelPaymentRequest(StrictSerializer):

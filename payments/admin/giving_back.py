@@ -21,6 +21,7 @@ from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money, exponent
 from shop.kernel.panels import Action, way_back
+from shop.kernel.validators import refuse_secrets
 
 _CONSEQUENCE = (
     "The money goes back the way it came, and the shopper is told by mail once the gateway has sent it. An order that"
@@ -32,7 +33,7 @@ class RefundForm(forms.Form):
     """How much goes back, and why. `once` is this page's own name: sent twice, it gives back once."""
 
     amount = forms.DecimalField(min_value=Decimal(0), max_digits=15, widget=UnfoldAdminDecimalFieldWidget)
-    reason = forms.CharField(max_length=LONGEST_REASON, widget=UnfoldAdminTextareaWidget)
+    reason = forms.CharField(max_length=LONGEST_REASON, validators=[refuse_secrets], widget=UnfoldAdminTextareaWidget)
     once = forms.UUIDField(widget=forms.HiddenInput)
 
     def __init__(self, data: QueryDict | None, *, left: Money) -> None:
