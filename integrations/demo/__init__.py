@@ -1,1 +1,1 @@
-"""`make demo`: a frontend played over HTTP, one purchase step by step, then one that is declined first."""
+"""`make demo`: a frontend played over HTTP: one purchase, one that is declined first, and money given back."""

@@ -1,4 +1,4 @@
-"""`python -m integrations.demo`: exit status 0 when both purchases went through."""
+"""`python -m integrations.demo`: exit status 0 when all went through: two purchases, and the first one given back."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from integrations.embedded.state import default_state_dir
 
 
 def main() -> int:
-    """Play both purchases against the running stack, or one of its own, and say in one line what went wrong."""
+    """Play it all against the running stack, or one of its own, and say in one line what went wrong."""
     try:
         with running_stack() as environment:
             require_environment(environment)
@@ -22,12 +22,13 @@ def main() -> int:
 
             base_url = f"http://127.0.0.1:{environment['WEB_PORT']}"
             traces = Traces(mails=Path(default_state_dir()) / "mails")
-            purchase.paid_at_once(Frontend(base_url), traces)
+            first = purchase.paid_at_once(Frontend(base_url), traces)
             purchase.declined_then_paid(Frontend(base_url), traces)
+            purchase.given_back(Frontend(base_url), first, traces)
     except (UnexpectedAnswer, WaitedInVain, StackDied, urllib3.exceptions.HTTPError) as error:
         print(f"shop: the demo stopped: {error}", file=sys.stderr)
         return 1
-    print("\nBoth purchases went through.")
+    print("\nBoth purchases went through, and the first one's money went back.")
     return 0
 
 

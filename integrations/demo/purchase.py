@@ -1,4 +1,4 @@
-"""The two purchases of the demo."""
+"""The two purchases of the demo, and what staff give back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from shop.kernel.ids import new_id
 
 GOOD_CARD = "4242 4242 4242 4242"
 DECLINED_CARD = "4000 0000 0000 0002"
+# As `manage.py seed` makes them, in development only.
+STAFF = ("staff@example.com", "staff-demo-1")
 ADDRESS = {
     "name": "Ada Demo",
     "line1": "Lindenallee 7",
@@ -28,14 +30,23 @@ class Ordered:
     number: str
 
 
-def paid_at_once(frontend: Frontend, traces: Traces) -> None:
+@dataclass(frozen=True)
+class Paid:
+    """An order, and the payment that brought its money."""
+
+    order: Ordered
+    payment_id: str
+
+
+def paid_at_once(frontend: Frontend, traces: Traces) -> Paid:
     """Buy two articles and pay with a card that works."""
     title("A purchase, from guest to receipt")
     order = _order(frontend)
-    _pay(frontend, order, card=GOOD_CARD)
+    payment_id = _pay(frontend, order, card=GOOD_CARD)
     _until_paid(frontend, order)
     _mails(traces, order, ["order_confirmation", "payment_receipt"])
     _events(traces, order, ["order.created", "payment.success", "order.paid"])
+    return Paid(order, payment_id)
 
 
 def declined_then_paid(frontend: Frontend, traces: Traces) -> None:
@@ -49,6 +60,21 @@ def declined_then_paid(frontend: Frontend, traces: Traces) -> None:
     _until_paid(frontend, order)
     _mails(traces, order, ["order_confirmation", "payment_failed", "payment_receipt"])
     _events(traces, order, ["order.created", "payment.failed", "payment.success", "order.paid"])
+
+
+def given_back(staff: Frontend, paid: Paid, traces: Traces) -> None:
+    """Log in as the shop's staff and give the whole payment back."""
+    title("The first purchase, given back by the staff")
+    staff.log_in(*STAFF)
+    step("staff token", STAFF[0])
+    refund = staff.call("POST", f"/payments/{paid.payment_id}/refunds", {"reason": "A dented lid."}, key=str(new_id()))
+    step("refund", f"{_money(refund['amount'])}, {refund['status']}")
+    order, seconds = wait_for("the order to hear of it", _payment_status_is(staff, paid.order, "refunded"))
+    told = ", ".join(entry["type"] for entry in order["timeline"])
+    step("order heard", f"after {seconds:.1f} s; payment_status {order['payment_status']}; timeline: {told}")
+    mails, _ = wait_for("a mail about it", lambda: traces.mails(paid.order.number, at_least=3))
+    step("mail sent", mails[-1])
+    _events(traces, paid.order, ["refund.succeeded"])
 
 
 def _order(frontend: Frontend) -> Ordered:
@@ -101,6 +127,14 @@ def _payment_is(frontend: Frontend, payment_id: str, status: str) -> Callable[[]
     def look() -> Any:
         payment = frontend.call("GET", f"/payments/{payment_id}")
         return payment if payment["status"] == status else None
+
+    return look
+
+
+def _payment_status_is(frontend: Frontend, order: Ordered, status: str) -> Callable[[], Any]:
+    def look() -> Any:
+        seen = frontend.call("GET", f"/orders/{order.id}")
+        return seen if seen["payment_status"] == status else None
 
     return look
 

@@ -19,7 +19,7 @@ class Traces:
             mail = message_from_bytes(path.read_bytes(), policy=policy.default)
             text = mail.get_body(preferencelist=("plain",))
             if text is not None and order_number in text.get_content():
-                found.append(f"{mail['Subject']} (to {mail['To']})")
+                found.append(f"{mail['Subject'].strip()} (to {mail['To']})")
         return found if len(found) >= at_least else None
 
     def events(self, order_id: str, *, topics: list[str]) -> list[str] | None:
