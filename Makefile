@@ -19,7 +19,7 @@ help: ## list all targets
 run: $(RUNTIME) ## install, start everything, and keep it running until Ctrl-C (QUIET=1, WEB_PORT=8010, GATEWAY_PORT=8011)
 	@$(PY) -m integrations.embedded run $(if $(QUIET),--quiet)
 
-demo: $(RUNTIME) ## play two purchases over HTTP, step by step, against the running stack or one of its own
+demo: $(RUNTIME) ## play two purchases and a refund over HTTP, step by step, against the running stack or one of its own
 	@$(PY) -m integrations.demo $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their own (ARGS="-k cart")
