@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test coverage chaos check lint types imports migrations-check openapi-check format bench lock clean python
+.PHONY: help run demo test coverage chaos check lint types imports migrations-check openapi-check format bench providers lock clean python
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ format: $(DEVELOPMENT) ## let ruff rewrite what it can
 
 bench: $(DEVELOPMENT) ## purchases per second against the production-like server, and the floor in raw SQL
 	@$(PY) -m bench.purchase $(ARGS)
+
+providers: $(DEVELOPMENT) ## install stripe-mock (needs Go) and localstripe, which some tests of gateways run against
+	@GOBIN=$(CURDIR)/$(VENV)/bin go install github.com/stripe/stripe-mock@v0.203.0
+	@$(PY) -m venv $(VENV)/localstripe
+	@$(VENV)/localstripe/bin/python -m pip install --quiet localstripe==1.15.10
 
 lock: $(DEVELOPMENT) ## write requirements.lock: every package that runs, pinned, with hashes
 	@$(VENV)/bin/uv pip compile --quiet --system-certs --generate-hashes --python-version 3.11 --output-file requirements.lock requirements.txt

@@ -4,6 +4,7 @@ The session is what attempts know; the money itself is a PaymentIntent, which ex
 facts: docs.stripe.com/api (checkout/sessions, refunds, idempotent_requests, pagination), docs.stripe.com/currencies.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,10 @@ _MONEY_ID = "pi_"
 # Events by the beginning of their type, and the field of their object that leads to a session or its money.
 _LEADS = {"checkout.session.": "id", "payment_intent.": "id", "refund.": "payment_intent", "charge.": "payment_intent"}
 _ABOUT_REFUNDS = ("refund.", "charge.refund")
+
+
+# At the level above it writes down Stripe's own sentences, which may quote a key or a card.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class _DataBody(msgspec.Struct):
