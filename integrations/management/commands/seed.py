@@ -17,7 +17,7 @@ from shop.kernel.clock import utc_now
 from shop.kernel.outbox.services import keep_partitions
 
 KEY_FILE = "internal-api-key"
-SCOPES = ("orders:read", "orders:fulfil", "payments:read", "payments:refund", "stock:write")
+SCOPES = ("orders:read", "orders:fulfil", "payments:read", "payments:refund", "stock:write", "webhooks:manage")
 
 
 class Command(BaseCommand):
