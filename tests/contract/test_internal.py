@@ -5,13 +5,16 @@ from uuid import UUID
 
 import pytest
 
+from integrations.management.commands.seed import SCOPES
 from orders import services as orders
 from shop.kernel.clock import utc_now
+from shop.kernel.http.views import InternalView
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 from shop.kernel.transactions import open_unit_of_work
 from tests.contract import shapes
 from tests.contract.conftest import Api, fields, problem
+from tests.docs.markdown import ROOT, table_rows
 
 Shown = dict[str, Any]
 
@@ -83,3 +86,12 @@ def test_stock_of_nothing_and_for_nobody(system: Api, narrow: Api) -> None:
     for nowhere in ("NOPE", "A/B", "A%00"):
         assert problem(system("PUT", f"/internal/stock/{nowhere}", {"on_hand": 1}), "sku") == (404, "unknown_sku")
     assert problem(narrow("PUT", "/internal/stock/MUG", {"on_hand": 9}), "scope") == (403, "insufficient_scope")
+
+
+def test_every_scope_is_explained_and_the_development_key_has_it() -> None:
+    page = (ROOT / "shop" / "kernel" / "auth" / "README.md").read_text()
+    explained = {cells[0].strip("`") for cells in table_rows(page) if ":" in cells[0]}
+    opening = {view.scope for view in InternalView.__subclasses__() if hasattr(view, "scope")}
+
+    assert opening <= explained
+    assert opening == set(SCOPES)
