@@ -32,7 +32,23 @@ def stack() -> Iterator[Stack]:
     with Stack(**SETTINGS) as running:
         _stacks.append(running)
         yield running
-        _stacks.clear()
+        _stacks.remove(running)
+
+
+@pytest.fixture(scope="session")
+def slow_stack() -> Iterator[Stack]:
+    """Another shop, in which a call may take ten seconds, and a lock half a minute; leases are short all the same."""
+    patience = {
+        "GATEWAY_READ_TIMEOUT_SECONDS": "10",
+        "PAYMENT_WINDOW_SECONDS": "300",
+        "IDEMPOTENCY_LEASE_SECONDS": "12",
+        "DATABASE_LOCK_TIMEOUT_MS": "30000",
+        "DATABASE_STATEMENT_TIMEOUT_MS": "30000",
+    }
+    with Stack(**SETTINGS | patience) as running:
+        _stacks.append(running)
+        yield running
+        _stacks.remove(running)
 
 
 @pytest.fixture
@@ -54,5 +70,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Show the ends of the stack's logs beside a failure."""
     report = yield
     if report.failed and _stacks and "tests/journeys" in item.nodeid:
-        report.sections.append(("stack", _stacks[0].tails()))
+        for number, running in enumerate(_stacks, start=1):
+            report.sections.append((f"stack {number}", running.tails()))
     return report

@@ -1,11 +1,9 @@
-"""A gateway that does not answer, before a shop of its own in which a call may wait long: nobody else waits."""
+"""A gateway that does not answer, before a shop in which a call may wait long: nobody else waits."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.journeys.conftest import SETTINGS
 from tests.journeys.shopper import Shopper
 from tests.journeys.stack import Stack
 from tests.journeys.waiting import eventually
@@ -15,13 +13,6 @@ pytestmark = pytest.mark.journey
 PAYERS = 16
 # Two web processes with two slots each.
 SLOTS = 4
-
-
-@pytest.fixture(scope="module")
-def slow_stack() -> Iterator[Stack]:
-    """A shop that waits ten seconds for its gateway."""
-    with Stack(**SETTINGS | {"GATEWAY_READ_TIMEOUT_SECONDS": "10", "PAYMENT_WINDOW_SECONDS": "300"}) as running:
-        yield running
 
 
 def test_carts_orders_and_payments_are_answered_while_every_call_to_the_gateway_hangs(slow_stack: Stack) -> None:
