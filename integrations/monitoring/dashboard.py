@@ -141,6 +141,11 @@ def waiting(found: Figures) -> list[Waiting]:
             found.mails["unconfirmed"],
             _list("notifications_mail", "state__exact=unconfirmed"),
         ),
+        Waiting(
+            "webhook endpoints the shop has disabled",
+            found.webhook_endpoints["gone"] + found.webhook_endpoints["failing"],
+            _list("notifications_webhookendpoint", "state__exact=disabled"),
+        ),
     ]
 
 

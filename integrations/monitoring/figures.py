@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import notifications.queries
+import notifications.queries.webhooks
 import orders.queries
 import payments.queries
 from integrations.kafka import housekeeping
@@ -25,6 +26,9 @@ class Figures:
     # By state, sent ones apart.
     mails: dict[str, int]
     oldest_mail_seconds: float
+    # Webhooks not taken, by state; merchants' endpoints by what they are.
+    webhooks: dict[str, int]
+    webhook_endpoints: dict[str, int]
     # How long ago the first of its kind should have been taken up.
     overdue_seconds: dict[str, float]
 
@@ -38,10 +42,12 @@ def figures(*, now: datetime) -> Figures:
     """Return how the shop stands, in as many statements whatever is in its tables."""
     depth = queue.depth()
     mails = notifications.queries.waiting(now=now)
+    webhooks = notifications.queries.webhooks.webhook_figures(now=now)
     due = {
         **payments.queries.due_since(),
         "order": orders.queries.due_since(),
         "mail": notifications.queries.due_since(),
+        "webhook": notifications.queries.webhooks.webhook_due_since(),
         "parked_event": housekeeping.parked_due_since(),
     }
     return Figures(
@@ -53,6 +59,8 @@ def figures(*, now: datetime) -> Figures:
         orders_in_review=orders.queries.in_review(),
         mails=mails.by_state,
         oldest_mail_seconds=mails.oldest_pending_seconds,
+        webhooks=webhooks.deliveries,
+        webhook_endpoints=webhooks.endpoints,
         overdue_seconds={what: _since(at, now) for what, at in due.items()},
     )
 

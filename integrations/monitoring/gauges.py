@@ -56,9 +56,16 @@ def _families(found: Figures) -> Iterator[GaugeMetricFamily]:
     yield _one("orders_in_review", "Orders that wait for a person.", found.orders_in_review)
     yield _several("notifications_mails_waiting", "Mails not sent, by state.", "state", found.mails)
     yield _one("notifications_oldest_pending_seconds", "Age of the oldest mail that waits.", found.oldest_mail_seconds)
+    yield _several("notifications_webhook_deliveries", "Webhooks not taken, by state.", "state", found.webhooks)
+    yield _several(
+        "notifications_webhook_endpoints",
+        "Merchants' endpoints: active, paused, or why they are disabled.",
+        "state",
+        found.webhook_endpoints,
+    )
     yield _several(
         "shop_overdue_seconds",
-        "How long ago the first order, poll, callback, refund, mail or parked event should have been taken up.",
+        "How long ago the first order, poll, callback, refund, mail, webhook or parked event was to be taken up.",
         "what",
         found.overdue_seconds,
     )

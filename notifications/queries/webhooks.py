@@ -5,7 +5,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, Count, F, Model, Prefetch, Q, QuerySet, Value, When
+from django.db.models import Case, Count, F, Model, Prefetch, Q, QuerySet, TextField, Value, When
 
 from notifications.dto import AttemptView, DeliveryView, EndpointView, WebhookFigures
 from notifications.errors import WebhookNotFound
@@ -66,6 +66,7 @@ def webhook_figures(*, now: datetime) -> WebhookFigures:
         When(~Q(disabled_because=""), then=F("disabled_because")),
         When(paused_until__gt=now, then=Value(PAUSED)),
         default=Value(ACTIVE),
+        output_field=TextField(),
     )
     counted = dict(_there().order_by().annotate(standing=standing).values_list("standing").annotate(Count("pk")))
     standings = (ACTIVE, PAUSED, *(reason.value for reason in DisabledBecause))

@@ -125,7 +125,7 @@ def test_the_page_costs_the_same_whatever_there_is(
         support.get("/admin/")
 
     # The session, the user, the daily counts and thirteen figures.
-    assert len(seen) == 16
+    assert len(seen) == 22
 
 
 def staff_with(*permissions: str) -> Client:

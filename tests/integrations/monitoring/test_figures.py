@@ -75,7 +75,11 @@ def test_an_empty_shop_has_nothing_waiting(now: datetime, settings: Settings) ->
     assert set(found.payments_stuck.values()) == {0}
     assert found.orders_in_review == found.dead_letters == 0
     assert found.mails == {"pending": 0, "sending": 0, "unconfirmed": 0, "dead": 0}
-    assert found.overdue_seconds == dict.fromkeys(("callback", "poll", "refund", "order", "mail", "parked_event"), 0.0)
+    assert found.overdue_seconds == dict.fromkeys(
+        ("callback", "poll", "refund", "order", "mail", "webhook", "parked_event"), 0.0
+    )
+    assert found.webhooks == {"pending": 0, "dead": 0}
+    assert found.webhook_endpoints == {"active": 0, "paused": 0, "gone": 0, "failing": 0, "by_hand": 0}
 
 
 def test_everything_that_waits_is_counted(now: datetime, shopper: Caller) -> None:
@@ -103,7 +107,8 @@ def test_everything_that_waits_is_counted(now: datetime, shopper: Caller) -> Non
     assert found.parked["orders", "waiting"] == found.parked["orders", "dead"] == found.parked["analytics", "dead"] == 1
     assert (found.outbox_pending, found.outbox_failed) == (PendingEvent.objects.count() - 1, 1)
     assert found.overdue_seconds == {
-        "callback": 20, "poll": 30, "refund": 40, "order": 90, "mail": 0, "parked_event": 10,
+        "callback": 20, "poll": 30, "refund": 40, "order": 90, "mail": 0,
+        "webhook": 0, "parked_event": 10,
     }  # fmt: skip
 
 
@@ -133,7 +138,7 @@ def test_the_figures_cost_the_same_whatever_waits(
     with statements() as counted:
         figures(now=now)
 
-    assert len(counted) == 16
+    assert len(counted) == 19
 
 
 def samples(registry: CollectorRegistry) -> dict[str, float]:
