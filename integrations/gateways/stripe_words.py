@@ -11,7 +11,9 @@ from payments.ports import GatewayRefused
 from shop.kernel.money import Money, exponent
 
 # Where Stripe counts otherwise than ISO 4217.
-_EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
+_EXPONENTS = {"ISK": 2, "MGA": 0}
+# Its documentation says both that this is counted whole and in hundredths: nothing is sent or believed in it.
+_UNCLEAR = frozenset({"UGX"})
 _THREE_DECIMALS = 3
 _REFUND_STATES = {
     "pending": RefundState.PENDING,
@@ -143,6 +145,8 @@ def _fee(intent: _IntentBody, currency: str) -> Money | None:
 
 def count(money: Money) -> int:
     """Return the amount as Stripe counts it; GatewayRefused when it cannot be paid there."""
+    if money.currency in _UNCLEAR:
+        raise GatewayRefused("currency_not_payable", "The gateway is not asked for this currency.")
     places = _EXPONENTS.get(money.currency, exponent(money.currency))
     count, rest = divmod(money.amount * _power(places), _power(exponent(money.currency)))
     # The card networks know no third decimal: thousandths come in tens.
@@ -153,6 +157,8 @@ def count(money: Money) -> int:
 
 def _money(count: int, currency: str) -> Money:
     currency = currency.upper()
+    if currency in _UNCLEAR:
+        raise ValueError(f"{currency} is counted in units nobody knows")
     places = _EXPONENTS.get(currency, exponent(currency))
     amount, rest = divmod(count * _power(exponent(currency)), _power(places))
     if rest:
