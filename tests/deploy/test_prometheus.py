@@ -149,8 +149,10 @@ def exposed_names(family: Metric) -> set[str]:
 
 @pytest.mark.django_db(transaction=True)
 def test_every_metric_a_rule_names_is_told_by_the_code(client: Client) -> None:
-    for module in ("integrations.analytics", "integrations.kafka", "notifications", "payments", "shop.kernel.views"):
-        import_module(module if module.endswith("views") else f"{module}.metrics")
+    for module in ("integrations.analytics", "integrations.kafka", "notifications", "payments"):
+        import_module(f"{module}.metrics")
+    for module in ("shop.kernel.views", "shop.kernel.clockwatch.services"):
+        import_module(module)
     client.get("/healthz")
 
     told = {name for family in [*REGISTRY.collect(), *Standing().collect()] for name in exposed_names(family)}
