@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tests.contract.conftest import OFFER, RETURN_URL, Api
 from tests.integrations.sandbox_gateway.harness import Gateway
 
-# The contract's calls, but those of later issues: coupons, merging, merchants' webhooks.
+# The contract's calls, but those of later issues: coupons, merging.
 CALLS = """
 POST /auth/register
 POST /auth/guest
@@ -50,6 +50,13 @@ POST /internal/orders/{order_id}/fulfil
 GET /internal/payments/{payment_id}
 POST /internal/payments/{payment_id}/refunds
 PUT /internal/stock/{sku}
+GET /internal/webhook-endpoints
+POST /internal/webhook-endpoints
+DELETE /internal/webhook-endpoints/{endpoint_id}
+GET /internal/webhook-endpoints/{endpoint_id}/deliveries
+POST /internal/webhook-endpoints/{endpoint_id}/ping
+POST /internal/webhook-endpoints/{endpoint_id}/rotate-secret
+POST /internal/deliveries/{delivery_id}/redeliver
 GET /healthz
 GET /readyz
 GET /metrics
@@ -111,6 +118,7 @@ def test_what_a_deletion_answers_is_what_the_document_says(document: dict[str, A
         "/cart/{user_id}": {"200", "default"},
         "/cart/{user_id}/items/{sku}": {"200", "default"},
         "/checkout/{checkout_id}": {"204", "default"},
+        "/internal/webhook-endpoints/{endpoint_id}": {"204", "default"},
     }
 
 
@@ -141,6 +149,8 @@ def real(shopper: Api, system: Api, order: dict[str, Any], gateway: Gateway) -> 
     payment = shopper.ok("POST", "/payments", {"order_id": order["id"], "return_url": RETURN_URL})
     shopper.ok("POST", "/cart/me/items", {"sku": "BOWL", "quantity": 1})
     checkout = shopper.ok("POST", "/checkout", OFFER)
+    endpoint = system.ok("POST", "/internal/webhook-endpoints", {"url": "http://127.0.0.1:9/hooks"})
+    ping = system.ok("POST", f"/internal/webhook-endpoints/{endpoint['id']}/ping")
     return {
         "user_id": "me",
         "sku": "BOWL",
@@ -148,6 +158,8 @@ def real(shopper: Api, system: Api, order: dict[str, Any], gateway: Gateway) -> 
         "payment_id": payment["id"],
         "checkout_id": checkout["id"],
         "gateway": "sandbox",
+        "endpoint_id": endpoint["id"],
+        "delivery_id": ping["id"],
     }
 
 
