@@ -5,7 +5,7 @@ import pytest
 from integrations.demo.purchase import GOOD_CARD
 from shop.kernel.ids import new_id
 from tests.journeys.conftest import PAYMENT_WINDOW_SECONDS
-from tests.journeys.shopper import Shopper
+from tests.journeys.shopper import CONFIRMATION, RECEIPT, Shopper
 from tests.journeys.stack import Shown, Stack
 from tests.journeys.test_callbacks import session_of
 from tests.journeys.waiting import eventually
@@ -92,6 +92,25 @@ def test_a_paid_order_that_staff_call_off_gives_its_money_back(
     until_order_says(shopper, order, "refunded")
     assert refunds_there(stack, payment) == [("succeeded", total)]
     assert stack.one(LEFT, order["id"]) == 0
+    assert told(stack, order) == ["refund.succeeded"]
+
+
+def test_staff_give_a_part_back_and_the_shopper_is_told(
+    stack: Stack, staff: Shopper, shopper: Shopper, bought: Bought
+) -> None:
+    order, payment = bought
+    wish = {"amount": {"amount": 500, "currency": "EUR"}, "reason": "A dented lid."}
+    path, key = f"/payments/{payment['id']}/refunds", str(new_id())
+
+    given, again = (staff.call("POST", path, wish, key=key) for _ in range(2))
+
+    assert given == again
+    until_refunds(stack, payment, ("succeeded", 500, "requested"))
+    until_order_says(shopper, order, "partially_refunded")
+    shopper.until_mails(order, CONFIRMATION, RECEIPT, "refund_sent")
+    assert "5.00" in str(stack.mails(order["number"])[-1]["Subject"])
+    assert shopper.see_order(order)["timeline"][-1]["type"] == "refunded"
+    assert shopper.call("GET", path)["results"] == [given]
     assert told(stack, order) == ["refund.succeeded"]
 
 
