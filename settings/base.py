@@ -245,6 +245,8 @@ GATEWAY_CONNECT_TIMEOUT_SECONDS = env.float("GATEWAY_CONNECT_TIMEOUT_SECONDS", d
 GATEWAY_READ_TIMEOUT_SECONDS = env.float("GATEWAY_READ_TIMEOUT_SECONDS", default=10.0)
 # In each process. Of the threads of a web process (4) half stay free for everything else while a gateway hangs.
 GATEWAY_CALLS_AT_ONCE = env.int("GATEWAY_CALLS_AT_ONCE", default=2)
+if GATEWAY_CALLS_AT_ONCE < 1:
+    raise ImproperlyConfigured("GATEWAY_CALLS_AT_ONCE is 1 or more: without a slot no gateway is ever asked.")
 # For a call that finds no slot free, while the gateway seems well.
 GATEWAY_SLOT_WAIT_SECONDS = env.float("GATEWAY_SLOT_WAIT_SECONDS", default=1.0)
 # So many calls without an answer, within the window and none answered between, and the gateway is left alone for the

@@ -65,6 +65,21 @@ def may_enforce(*, what: str, window_seconds: float, now: datetime, uptime: Upti
     return watch.state == Watch.State.STEADY
 
 
+def may_forget(*, now: datetime, uptime: Uptime) -> bool:
+    """Say whether what is old may be deleted: no watch is suspended, and none would be by what the clocks show now.
+
+    It remembers nothing itself: whoever forgets comes once an hour, and an hour between two looks is no downtime.
+    """
+    if not settings.CLOCK_LEAP_SECONDS:
+        return True
+    reading = Reading(now=now, database_now=_database_now(), uptime=uptime)
+    watches = Watch.objects.all()
+    doubted = [watch.what for watch in watches if watch.state != Watch.State.STEADY or _doubt(watch, reading)]
+    if doubted:
+        log.warning("clock.nothing_forgotten", watches=doubted)
+    return not doubted
+
+
 def _database_now() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")

@@ -9,9 +9,11 @@ from prometheus_client import REGISTRY
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
+from integrations.kafka import tasks as events
 from shop.kernel.clockwatch import services
 from shop.kernel.clockwatch.models import Watch
 from shop.kernel.clockwatch.uptime import Uptime, uptime
+from shop.kernel.idempotency import tasks as keys
 
 pytestmark = pytest.mark.django_db
 
@@ -236,6 +238,55 @@ def test_every_clock_is_believed_where_the_watch_is_switched_off(world: World, s
     world.now += timedelta(days=1)
 
     assert world.tick()
+
+
+def may_forget(world: World) -> bool:
+    return services.may_forget(now=world.now, uptime=Uptime(world.boot_id, world.up_seconds))
+
+
+def test_what_is_old_is_forgotten_while_the_clock_is_steady(world: World) -> None:
+    assert world.tick()
+
+    assert may_forget(world)
+
+
+def test_a_clock_a_year_ahead_forgets_nothing_though_no_deadline_was_looked_at_since(world: World) -> None:
+    world.set_clocks(31_536_000)
+
+    assert not may_forget(world)
+    world.tick()
+    assert not may_forget(world)
+    until_steady(world)
+    assert may_forget(world)
+
+
+def test_a_clock_that_contradicts_the_database_forgets_nothing(world: World) -> None:
+    world.now += timedelta(days=400)
+
+    assert not may_forget(world)
+
+
+def test_the_event_log_and_the_keys_outlive_a_leap(
+    world: World, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.IDEMPOTENCY_KEPT_HOURS = 0
+    kept: list[str] = []
+    for module in (keys, events):
+        monkeypatch.setattr(module, "utc_now", lambda: world.now)
+        monkeypatch.setattr(module, "uptime", lambda: Uptime(world.boot_id, world.up_seconds))
+    monkeypatch.setattr("shop.kernel.idempotency.services.forget", lambda **_: kept.append("keys forgotten"))
+    monkeypatch.setattr(events, "keep_partitions", lambda **_: kept.append("partitions dropped"))
+    world.set_clocks(31_536_000)
+
+    keys.forget_old_keys()
+    events.keep_event_log()
+    assert kept == []
+
+    world.tick()
+    until_steady(world)
+    keys.forget_old_keys()
+    events.keep_event_log()
+    assert kept == ["keys forgotten", "partitions dropped"]
 
 
 def test_the_database_is_asked_for_its_own_time() -> None:
