@@ -8,7 +8,7 @@ from rest_framework import serializers
 from notifications.dto import AttemptView, DeliveryView, EndpointView
 from notifications.states import DeliveryState, DisabledBecause, EndpointState
 from shop.kernel.clock import rfc3339
-from shop.kernel.http.serializers import StrictSerializer, StrictString
+from shop.kernel.http.serializers import KeptString, StrictSerializer, StrictString
 
 MOST_PATTERNS = 50
 
@@ -16,11 +16,11 @@ MOST_PATTERNS = 50
 class CreateEndpointRequest(StrictSerializer):
     """`POST /internal/webhook-endpoints`. Without `events` the endpoint hears everything."""
 
-    url = StrictString(max_length=2_000)
+    url = KeptString(max_length=2_000)
     events = serializers.ListField(
         child=StrictString(max_length=100), min_length=1, max_length=MOST_PATTERNS, required=False
     )
-    description = StrictString(max_length=500, required=False, allow_blank=True, default="")
+    description = KeptString(max_length=500, required=False, allow_blank=True, default="")
 
 
 class NothingRequest(StrictSerializer):

@@ -14,6 +14,7 @@ from notifications import metrics
 from notifications.services.webhooks.sending import Claimed, Outcome
 from notifications.states import DeliveryState, DisabledBecause, EndpointState
 from shop.kernel.ids import new_id
+from shop.kernel.looks import masked
 from shop.kernel.tracing import Trace, tracing
 
 log = structlog.get_logger(__name__)
@@ -139,7 +140,7 @@ def _write(claimed: Claimed, outcome: Outcome, verdict: _Verdict, *, now: dateti
             _RECORD,
             [
                 new_id(), claimed.delivery_id, outcome.at, claimed.url, json.dumps(outcome.headers), status,
-                answer.body if answer else "", error, int(outcome.seconds * 1_000),
+                masked(answer.body) if answer else "", error, int(outcome.seconds * 1_000),
                 health.failures, health.failing_since, health.paused_until,
                 (EndpointState.DISABLED if health.disabled else EndpointState.ACTIVE).value,
                 health.disabled.value if health.disabled else "", now if health.disabled else None,

@@ -17,6 +17,7 @@ from notifications import metrics
 from notifications.errors import WebhookSecretLost
 from notifications.ports import AddressRefused, Answer, NoAnswer, WebhookSender
 from notifications.services.webhooks.secrets import signatures
+from shop.kernel.looks import masked
 from shop.kernel.transactions import forbid_unit_of_work
 
 log = structlog.get_logger(__name__)
@@ -152,7 +153,7 @@ def _claimed(row: Sequence[Any]) -> Claimed:
 
 
 def _kept(error: str) -> str:
-    return error.replace("\0", "")[:_LONGEST_ERROR]
+    return masked(error.replace("\0", "")[:_LONGEST_ERROR])
 
 
 @cache

@@ -282,3 +282,15 @@ def test_an_attempt_costs_two_statements(
         attempt(now=now, failing=False)
 
     assert len(counted) == 2
+
+
+def test_what_looks_like_a_secret_in_an_answer_is_not_kept(
+    endpoint: EndpointView, sender: FakeSender, now: datetime
+) -> None:
+    delivery(now=now)
+    secret = f"whsec_{'a1' * 16}"
+    sender.answers = [Answer(status=500, body=f"expected {secret}, card 4242 4242 4242 4242")]
+
+    attempt(now=now)
+
+    assert WebhookAttempt.objects.get().answer == "expected ***, card ***"
