@@ -24,7 +24,7 @@ _IN_HEADERS_AND_ADDRESSES = (
     ("://", re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+(?=@)")),
 )
 # Thirteen to nineteen digits, as cards have them, that are not part of an id.
-_PERHAPS_A_CARD = re.compile(r"(?<![\w.-])(?:[3-6]\d|2[2-7])(?:[ -]?\d){11,17}(?![\w-])")
+_PERHAPS_A_CARD = re.compile(r"(?<![\w.-])(?:[3-6]\d|2[2-7])(?:[ \u00a0\u202f.-]?\d){11,17}(?![\w-])")
 _SHORTEST = 13
 
 # Issuers, by the first digits of their numbers and the lengths they issue. Visa's thirteen digits of old are left out:

@@ -31,6 +31,10 @@ JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNry
 def test_every_issuers_numbers_are_known(card: str) -> None:
     assert has_card_number(card)
     assert masked(f"paid with {card}.") == f"paid with {MASK}."
+    for mark in (" ", "-", ".", "\u00a0"):
+        assert (
+            masked(f"GET /{mark.join(card[at : at + 4] for at in range(0, 19, 4)).rstrip(mark)}/x") == f"GET /{MASK}/x"
+        )
 
 
 @pytest.mark.parametrize(
