@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from functools import cache
 from itertools import count
 
 import structlog
@@ -163,7 +162,10 @@ class Circuit:
             log.warning("gateway.circuit_opened", gateway=self._gateway, silences=len(self._silent_at))
 
 
-@cache
+CIRCUITS: dict[str, Circuit] = {}
+
+
 def circuit_of(gateway: str) -> Circuit:
     """Return what this process knows about the gateway of this name."""
-    return Circuit(gateway=gateway)
+    # Of threads that come first at the same instant, `setdefault` gives all the same object.
+    return CIRCUITS.get(gateway) or CIRCUITS.setdefault(gateway, Circuit(gateway=gateway))

@@ -19,7 +19,7 @@ from payments.dto import (
     SessionState,
 )
 from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
-from payments.services.circuits import circuit_of
+from payments.services.circuits import CIRCUITS
 from payments.services.gateways import gateway_named
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
@@ -57,7 +57,7 @@ class FakeGateway:
 
     def forget(self) -> None:
         """Be as new, and be known as new: nobody remembers a silence."""
-        circuit_of.cache_clear()
+        CIRCUITS.clear()
         self.sessions: dict[str, GatewaySession] = {}
         self.requests: dict[str, SessionRequest] = {}
         self.by_key: dict[str, str] = {}

@@ -23,6 +23,7 @@ from shop.kernel.auth.dto import Caller
 from tests.orders.factories import placed
 from tests.payments.factories import attempt_in, history, received, started, status_of, told
 from tests.payments.fakes import FakeGateway
+from tests.races import at_once
 
 S = AttemptStatus
 PAUSE_SECONDS = 15
@@ -250,6 +251,14 @@ def test_silence_towards_a_reader_holds_back_readers_only(circuit: Circuit, watc
     answered(circuit)
     watch.at += PAUSE_SECONDS
     answered(circuit, patient=False)
+
+
+@pytest.mark.django_db
+def test_all_threads_of_a_process_share_a_gateways_circuit() -> None:
+    for number in range(50):
+        name = f"gateway {number}"
+        first, *others = at_once(*[lambda name=name: circuit_of(name)] * 4)
+        assert all(other is first for other in others)
 
 
 def test_a_circuit_can_be_switched_off(circuit: Circuit, settings: Settings) -> None:
