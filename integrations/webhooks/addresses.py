@@ -4,7 +4,7 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from notifications.ports import AddressRefused, NoAnswer
 
@@ -113,12 +113,4 @@ def _resolve(target: Target) -> list[IPAddress]:
         infos = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise NoAnswer(f"{target.host} cannot be resolved: {error}") from error
-    try:
-        return list(dict.fromkeys(_address(str(info[4][0])) for info in infos))
-    except AddressValueError as error:
-        raise AddressRefused(f"{target.host} leads to an address that is not public.") from error
-
-
-def _address(text: str) -> IPAddress:
-    # A zone (`fe80::1%eth0`) names an interface of this machine; IPv6Address keeps it, and such are refused anyway.
-    return IPv6Address(text) if ":" in text else IPv4Address(text)
+    return list(dict.fromkeys(ip_address(info[4][0]) for info in infos))

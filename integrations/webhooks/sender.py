@@ -82,7 +82,7 @@ def _rules() -> Rules:
 
 def _connect(addresses: Sequence[IPAddress], port: int, *, deadline: float) -> socket.socket:
     """Connect to the first address that takes the call."""
-    reason = "no address"
+    reason = "no time left"
     for address in addresses:
         if (left := deadline - time.monotonic()) <= 0:
             break

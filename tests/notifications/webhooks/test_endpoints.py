@@ -190,3 +190,7 @@ def test_a_healthy_endpoint_s_delivery_that_nobody_takes_up_is_overdue(
     # A failing one is tried when its time comes.
     WebhookEndpoint.objects.update(failures=1)
     assert queries.webhook_due_since() is None
+
+
+def test_an_endpoint_is_read_by_its_id(endpoint: EndpointView, now: datetime) -> None:
+    assert queries.endpoint(endpoint_id=endpoint.endpoint_id, now=now).url == endpoint.url
