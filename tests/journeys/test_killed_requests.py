@@ -137,6 +137,31 @@ def test_killed_after_the_key_and_before_its_work_an_order_is_placed_once(
     assert slow_stack.one(told, answers[-1].body["id"]) == 1
 
 
+def test_killed_after_the_key_and_before_the_call_one_session_is_made_in_the_end(
+    slow_stack: Stack, impatient: Shopper, key: str
+) -> None:
+    order = impatient.buy()
+    wish = {"order_id": order["id"], "return_url": f"{slow_stack.web_url}/docs"}
+    payable = "SELECT 1 FROM payments_payable WHERE order_id = %s"
+    eventually("the payable", lambda: slow_stack.rows(payable, order["id"]))
+
+    with ThreadPoolExecutor(1) as aside:
+        with locked(slow_stack, "payments_payable", "order_id = %s::uuid", order["id"]):
+            asked = aside.submit(impatient.ask, "POST", "/payments", wish, key=key)
+            eventually("the attempt to wait", lambda: waits_for(slow_stack, "payments_payable"))
+            kill_web(slow_stack)
+            lost(asked)
+        assert slow_stack.rows(UNDER_WAY, key) == [("in_flight",)]
+        assert attempts(slow_stack, order) == []
+        assert slow_stack.sessions(order["number"]) == []
+        answers = until_answered(impatient, "/payments", wish, key=key)
+
+    assert refused_meanwhile(answers) <= {(409, "request_in_flight")}
+    assert attempts(slow_stack, order) == ["pending"]
+    (session,) = slow_stack.sessions(order["number"])
+    assert answers[-1].body["redirect_url"] == session["url"]
+
+
 @pytest.mark.parametrize("fault", ["before the gateway did it", "after the gateway did it"])
 def test_killed_while_it_asks_the_gateway_one_session_is_made_in_the_end(
     fault: str, slow_stack: Stack, impatient: Shopper, key: str

@@ -26,8 +26,11 @@ SETTINGS = {
     # No poll comes to the rescue of a callback.
     "PAYMENT_POLL_DELAYS_SECONDS": "3600",
     "PAYMENT_UNKNOWN_DELAYS_SECONDS": "3600",
+    "PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS": "2,2,2,2,2,2",
     "CALLBACK_RETRY_DELAYS_SECONDS": ",".join(["2"] * 40),
     "GATEWAY_READ_TIMEOUT_SECONDS": "2",
+    # Where the house hears of refunds a gateway rejects.
+    "SUPPORT_EMAIL": "support@example.com",
     "CLOCK_INTERVAL_SECONDS": "1",
     **SECRET_SETTINGS,
 }
