@@ -77,6 +77,19 @@ def test_while_a_secret_is_rotated_both_sign_and_afterwards_only_the_new_one(
         verified(old.secret, sender.posted[1])
 
 
+def test_a_secret_that_leaked_is_worth_nothing_after_two_rotations(sender: FakeSender, now: datetime) -> None:
+    leaked = endpoint(now=now)
+    webhooks.rotate_secret(endpoint_id=leaked.endpoint_id, now=now)
+    newest = webhooks.rotate_secret(endpoint_id=leaked.endpoint_id, now=now)
+    delivery(now=now)
+
+    attempt(now=now)
+
+    assert verified(newest.secret, sender.posted[0])
+    with pytest.raises(WebhookVerificationError):
+        verified(leaked.secret, sender.posted[0])
+
+
 def test_no_secret_is_in_the_database(sender: FakeSender, now: datetime) -> None:
     made = endpoint(now=now)
     delivery(now=now)
