@@ -33,7 +33,12 @@ class RefundForm(forms.Form):
     """How much goes back, and why. `once` is this page's own name: sent twice, it gives back once."""
 
     amount = forms.DecimalField(min_value=Decimal(0), max_digits=15, widget=UnfoldAdminDecimalFieldWidget)
-    reason = forms.CharField(max_length=LONGEST_REASON, validators=[refuse_secrets], widget=UnfoldAdminTextareaWidget)
+    reason = forms.CharField(
+        max_length=LONGEST_REASON,
+        validators=[refuse_secrets],
+        widget=UnfoldAdminTextareaWidget,
+        help_text="The shopper can read it.",
+    )
     once = forms.UUIDField(widget=forms.HiddenInput)
 
     def __init__(self, data: QueryDict | None, *, left: Money) -> None:
