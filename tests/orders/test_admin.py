@@ -129,6 +129,21 @@ def test_nothing_is_added_changed_or_deleted(shopper: Caller, now: datetime) -> 
     assert again(order) == order
 
 
+@pytest.mark.parametrize("act", ["cancel", "fulfil", "reviewed"])
+def test_a_note_with_a_card_number_is_asked_for_again(
+    act: str, support: Client, shopper: Caller, now: datetime
+) -> None:
+    order = order_in(Status.PAID, caller=shopper, now=now)
+    Order.objects.update(needs_review=True)
+
+    answer = support.post(f"{LIST}{order.order_id}/{act}/", {"reason": "Paid by 4242 4242 4242 4242"})
+
+    assert answer.status_code == 200
+    assert "looks like a card number" in answer.content.decode()
+    assert again(order).status == "paid"
+    assert not LogEntry.objects.exists()
+
+
 def test_an_order_is_cancelled_after_a_reason_and_the_log_says_so(
     support: Client, shopper: Caller, now: datetime
 ) -> None:

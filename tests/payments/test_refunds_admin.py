@@ -85,8 +85,11 @@ def test_what_is_no_amount_is_asked_again(support: Client, paid: Attempt, amount
     assert not Refund.objects.exists()
 
 
-def test_a_refund_without_a_reason_is_asked_again(support: Client, paid: Attempt) -> None:
-    answer = support.post(f"{ATTEMPTS}{paid.pk}/refund/", form(reason=""))
+@pytest.mark.parametrize("reason", ["", "to card 4242-4242-4242-4242", "sk_live_51H8abcdefghijkl"])
+def test_a_refund_without_a_reason_or_with_a_secret_for_one_is_asked_again(
+    reason: str, support: Client, paid: Attempt
+) -> None:
+    answer = support.post(f"{ATTEMPTS}{paid.pk}/refund/", form(reason=reason))
 
     assert answer.status_code == 200
     assert not Refund.objects.exists()
