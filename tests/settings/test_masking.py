@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from settings.masking import MASK, mask, mask_text
+from settings.masking import mask, mask_text
 from shop.kernel.auth.api_keys import new_key
 from shop.kernel.ids import new_id, new_order_number
+from shop.kernel.looks import MASK
 
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 CARDS = ["4242424242424242", "4242 4242 4242 4242", "4000-0000-0000-0002", "378282246310005", "6011111111111117"]
