@@ -46,6 +46,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Digits in groups, as people type them: blanks, hyphens and dashes, dots, strokes.
 _RUN = re.compile(r"\+?[0-9]+(?:[\s./_\u2010-\u2015\u2212-]{1,3}[0-9]+)*")
 _GROUP = re.compile(r"[0-9]+")
+_UUID_OR_RUN = re.compile(f"{_UUID.pattern}|{_RUN.pattern}")
 
 
 def masked(text: str) -> str:
@@ -55,7 +56,9 @@ def masked(text: str) -> str:
             text = looks.sub(_masked, text)
     if len(text) < _SHORTEST:
         return text
-    return _PERHAPS_A_CARD.sub(lambda found: MASK if _checks(_digits(found[0])) else found[0], text)
+    text = _PERHAPS_A_CARD.sub(lambda found: MASK if _checks(_digits(found[0])) else found[0], text)
+    # What would be refused is masked as well: also beside other digits, such as its expiry, and grouped in any way.
+    return _UUID_OR_RUN.sub(_without_cards, text)
 
 
 def has_credential(text: str) -> bool:
@@ -69,20 +72,34 @@ def has_card_number(text: str) -> bool:
         return False
     # Full-width digits, and blanks that do not break, become those of ASCII.
     plain = _UUID.sub("", unicodedata.normalize("NFKC", text))
-    return any(_is_issued(number) for run in _RUN.findall(plain) for number in _numbers(run))
+    return any(_is_issued(number) for run in _RUN.findall(plain) for number, *_ in _numbers(run))
 
 
-def _numbers(run: str) -> Iterator[str]:
-    """Yield what neighbouring groups of digits make together; a group is never cut: part of an id is no card."""
-    groups = _GROUP.findall(run)
-    for start in range(len(groups)):
-        number, is_telephone = "", run.startswith("+") and start == 0
-        for group in groups[start:]:
-            number += group
+def _without_cards(found: re.Match[str]) -> str:
+    run = found[0]
+    if _UUID.fullmatch(run):
+        return run
+    shown, at = "", 0
+    for number, start, end in _numbers(run):
+        if start >= at and _is_issued(number):
+            shown, at = f"{shown}{run[at:start]}{MASK}", end
+    return shown + run[at:]
+
+
+def _numbers(run: str) -> Iterator[tuple[str, int, int]]:
+    """Yield what neighbouring groups of digits make together, and from where to where.
+
+    A group is never cut: part of an id is no card.
+    """
+    groups = list(_GROUP.finditer(run))
+    for first, begin in enumerate(groups):
+        number, is_telephone = "", run.startswith("+") and first == 0
+        for group in groups[first:]:
+            number += group[0]
             if len(number) > _LONGEST_ISSUED:
                 break
             if not (is_telephone and len(number) <= _LONGEST_TELEPHONE):
-                yield number
+                yield number, begin.start(), group.end()
 
 
 def _is_issued(number: str) -> bool:
