@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, for connections whose statements and commits are seams of a simulation."""

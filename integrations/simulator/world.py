@@ -1,0 +1,283 @@
+"""One world: seeded, played step by step, audited after each, brought to rest in the end."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from hashlib import blake2b
+from itertools import chain, count
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from integrations.simulator import turns
+from integrations.simulator.acts import Act, Broken, Ended, ended
+from integrations.simulator.audit import Audit
+from integrations.simulator.faults import Faults
+from integrations.simulator.gateway import the_gateway
+from integrations.simulator.machinery import Machinery
+from integrations.simulator.people import GatewaySide, Staff
+from integrations.simulator.scratch import ARTICLES, EPOCH, Scratch
+from integrations.simulator.shoppers import Shopper
+from integrations.simulator.turns import Fate, Player, Stage, State
+from payments.dto import SessionState
+from shop.inventory import services as stock
+from shop.inventory.dto import StockLevel
+from shop.kernel.clock import clock_told_by
+from shop.kernel.ids import ids_made_by
+from shop.kernel.tasks import wake_ups_heard_by
+from shop.kernel.transactions import open_unit_of_work
+
+UNITS = 4
+_KEPT_STEPS = 60
+_JUMPS_SECONDS = (1, 1, 5, 5, 30, 30, 120, 600, 1_900, 7_200)
+# As long as production waits for a lock.
+_LOCK_PATIENCE = timedelta(seconds=3)
+_MOST_ROUNDS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a world is to be."""
+
+    seed: int
+    purchases: int
+    kills: int
+    steps: int
+
+
+class SimulatedWorld:
+    """Everything of one seed. The same seed plays the same steps."""
+
+    def __init__(self, plan: Plan, *, stage: Stage, scratch: Scratch) -> None:
+        self.plan, self.dice, self.stage = plan, Random(plan.seed), stage
+        self.faults = Faults.drawn(self.dice)
+        self.calm = True
+        self.steps = self.audits = 0
+        self.counts: Counter[str] = Counter()
+        self.kills: Counter[str] = Counter()
+        self.last: deque[str] = deque(maxlen=_KEPT_STEPS)
+        self._digest = blake2b(digest_size=16)
+        self._now, self._ids = EPOCH, count(1)
+        self._ends: dict[Player, Callable[[Ended], None]] = {}
+        self._blocked_since: dict[Player, datetime] = {}
+        self._seen_at: Counter[str] = Counter()
+        self._deaths_due = sorted(self.dice.randrange(max(1, plan.steps)) for _ in range(plan.kills))
+        self.gateway = the_gateway()
+        self.gateway.begin(now=self.now, dice=self.dice, faults=self.faults)
+        self.audit = Audit(scratch.monitor, units=UNITS)
+        self.machinery = Machinery(self)
+        self.shoppers = [Shopper(self, number, list(ARTICLES)) for number in range(1, plan.purchases + 1)]
+        self.staff, self.gateway_side = Staff(self, self.audit, self.shoppers), GatewaySide(self)
+        stage.decide, stage.notes = self._fate, []
+
+    @property
+    def digest(self) -> str:
+        """A name for everything that happened, in its order."""
+        return self._digest.hexdigest()
+
+    def now(self) -> datetime:
+        """Return the world's time."""
+        return self._now
+
+    def new_id(self) -> UUID:
+        """Return a UUIDv7 of the world's time; within a millisecond they are in no order, as on several hosts."""
+        milliseconds = int(self._now.timestamp() * 1000)
+        return UUID(int=milliseconds << 80 | 7 << 76 | self.dice.getrandbits(12) << 64 | 2 << 62 | next(self._ids))
+
+    def count(self, what: str) -> None:
+        """Add one to what happened."""
+        self.counts[what] += 1
+
+    def play(self) -> None:
+        """Live, then come to rest; Broken as soon as anything is wrong."""
+        with self._told():
+            self.start("the shelves are filled", self._fill_the_shelves, lambda _answer: None)
+            self.calm = False
+            while self.steps < self.plan.steps and self._is_lively():
+                self._step(self._chosen(self._acts()))
+            self._come_to_rest()
+
+    def start(self, label: str, job: Callable[[], Any], end: Callable[[Ended], None]) -> str:
+        """Give the job to an idle process and play its first turn."""
+        player = self.stage.in_state(State.IDLE)[0]
+        player.begin(label, copy_context(), job)
+        self._ends[player] = end
+        return self._turn(player)
+
+    # --- steps ---
+
+    def _acts(self) -> Iterator[Act]:
+        for player in self.stage.in_state(State.PAUSED):
+            yield Act(2.5, f"{player.label} goes on", partial(self._turn, player))
+        for player in self.stage.in_state(State.BLOCKED):
+            overdue = self._now - self._blocked_since.setdefault(player, self._now) > _LOCK_PATIENCE
+            weight = 50.0 if overdue else 0.2
+            yield Act(weight, f"{player.label} waits no longer", partial(self._give_up, player))
+        if self.stage.in_state(State.IDLE):
+            everybody: Iterable[Any] = (*self.shoppers, self.machinery, self.staff)
+            yield from chain.from_iterable(one.acts() for one in everybody)
+        yield from self.gateway_side.acts()
+        yield Act(1.0, "time passes", self._let_time_pass)
+
+    def _chosen(self, acts: Iterable[Act]) -> Act:
+        possible = list(acts)
+        return self.dice.choices(possible, [act.weight for act in possible])[0]
+
+    def _step(self, act: Act) -> None:
+        self.steps += 1
+        self._now += timedelta(milliseconds=self.dice.randint(1, 200))
+        self.gateway.time_passes()
+        commits = self.stage.commits
+        came = act.do()
+        line = f"{self.steps:>5}  {self._now:%d %H:%M:%S.%f}"[:-3] + f"  {act.label}: {came}"
+        self.last.append(line)
+        self._digest.update(line.encode())
+        for what, detail in self.stage.notes:
+            raise Broken(what, detail)
+        if self.stage.commits != commits:
+            self.audits += 1
+            self.audit.look(self.gateway.books)
+        else:
+            self.audit.compare(self.gateway.books)
+
+    def _turn(self, player: Player) -> str:
+        self.stage.play(player)
+        return self._came_to(player)
+
+    def _came_to(self, player: Player) -> str:
+        """Say where the player stands, and tell whoever waits for it when its job is over."""
+        if player.state is not State.BLOCKED:
+            self._blocked_since.pop(player, None)
+        if player.state is not State.IDLE:
+            return player.place
+        answer = ended(player.result)
+        self._ends.pop(player)(answer)
+        return answer.code or answer.word
+
+    def _give_up(self, player: Player) -> str:
+        dead = self._is_time_to_die("waiting for a lock")
+        if dead:
+            self.kills["waiting for a lock"] += 1
+        self.stage.give_up(player, dead=dead)
+        self._blocked_since.pop(player, None)
+        self.count("lock time-out")
+        return "killed" if dead else "gives up"
+
+    def _let_time_pass(self) -> str:
+        seconds = self.dice.choice(_JUMPS_SECONDS)
+        self._now += timedelta(seconds=seconds)
+        return f"{seconds} s"
+
+    def _is_lively(self) -> bool:
+        return any(shopper.stage not in {"gone", "content"} for shopper in self.shoppers) or bool(self._ends)
+
+    # --- fate ---
+
+    def _fate(self, player: Player, kind: str) -> Fate:
+        """Decide at a seam; drawn by whoever has the turn, so in the same order each time."""
+        if self.calm:
+            return Fate.GO_ON
+        self._seen_at[kind] += 1
+        if self._is_time_to_die(kind):
+            self.kills[kind] += 1
+            return Fate.DIE
+        faults = self.faults
+        share = {
+            turns.INSIDE: faults.hand_over_inside,
+            turns.BETWEEN: faults.hand_over_between,
+            turns.BEFORE_COMMIT: faults.hand_over_at_commit,
+            turns.AFTER_COMMIT: faults.hand_over_at_commit,
+        }.get(kind, faults.hand_over_at_gateway)
+        return Fate.HAND_OVER if self.dice.random() < share else Fate.GO_ON
+
+    def _is_time_to_die(self, kind: str) -> bool:
+        """Whether a kill is due, and this seam is it: what is seldom passed is hit as often as what is common."""
+        if self.calm or not self._deaths_due or self._deaths_due[0] > self.steps:
+            return False
+        if self.dice.random() >= 1 / (1 + self._seen_at[kind]):
+            return False
+        self._deaths_due.pop(0)
+        return True
+
+    # --- the end ---
+
+    def _come_to_rest(self) -> None:
+        """End all lies and faults, let everybody finish, let time pass until nothing is due any more; then look."""
+        self.calm = True
+        self.faults.end()
+        self.gateway.tells_the_truth()
+        for _ in range(_MOST_ROUNDS):
+            self._drain()
+            if not self._let_the_next_happen():
+                break
+        else:
+            raise Broken("the world comes to rest", f"not after {_MOST_ROUNDS} rounds")
+        self.audit.look(self.gateway.books)
+        self.audit.at_rest(self.gateway.books)
+
+    def _drain(self) -> None:
+        """Finish what was begun; then take in callbacks, wake-ups and events until there are none."""
+        while act := self._next_to_finish():
+            self._step(act)
+
+    def _next_to_finish(self) -> Act | None:
+        for player in self.stage.in_state(State.PAUSED):
+            return Act(1, f"{player.label} goes on", partial(self._turn, player))
+        for player in self.stage.in_state(State.BLOCKED):
+            return Act(1, f"{player.label} waits no longer", partial(self._give_up, player))
+        books, machinery = self.gateway.books, self.machinery
+        for session in books.sessions.values():
+            if session.state is SessionState.PROCESSING:
+                return Act(1, f"{session.id} is decided", partial(self._decide, session.id))
+        waiting = [act for act in machinery.acts() if act.label.startswith("callback") or act.label.endswith("woken")]
+        if waiting:
+            return waiting[0]
+        for name, topic in machinery.backlog():
+            return Act(1, f"{name} consumes {topic}", partial(machinery.consume, name, topic))
+        if self.audit.waits_in_the_outbox():
+            return Act(1, "the relay sends", machinery.relay)
+        if dead := self.audit.dead_letters():
+            return Act(1, "staff revives dead letters", partial(self.staff.revive, dead))
+        return None
+
+    def _decide(self, session_id: str) -> str:
+        self.gateway.decides(self.gateway.books.sessions[session_id], well=True)
+        return "paid"
+
+    def _let_the_next_happen(self) -> bool:
+        """Go to the next instant at which something is due, here or at the gateway; False when nothing is."""
+        review = [row for row in self.audit.attempts.values() if row["review_reason"]]
+        for row in review:
+            if (row["id"], row["review_reason"]) not in self._looked_at:
+                self._looked_at.add((row["id"], row["review_reason"]))
+                self._step(Act(1, f"staff looks at {row['name']}", partial(self.staff.look_at, row["id"])))
+                return True
+        for row in self.audit.refunds:
+            if row["review_reason"] and (row["id"], row["review_reason"]) not in self._looked_at:
+                self._looked_at.add((row["id"], row["review_reason"]))
+                self._step(Act(1, f"staff looks at {row['name']}", partial(self.staff.look_at_refund, row["id"])))
+                return True
+        there = [refund.then[1] for refund in self.gateway.books.refunds.values() if refund.then]
+        due = [at for at in (self.audit.next_due(), *there) if at is not None]
+        if not due:
+            return False
+        self._now = max(self._now, min(due)) + timedelta(seconds=1)
+        for task in self.machinery.clock:
+            self._step(Act(1, f"{task} ticks", partial(self.machinery.tick, task)))
+        return True
+
+    # --- the beginning ---
+
+    def _fill_the_shelves(self) -> None:
+        with open_unit_of_work():
+            stock.receive(levels=[StockLevel(sku, UNITS) for sku in ARTICLES], overwrite=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        self._looked_at: set[tuple[UUID, str]] = set()
+        with clock_told_by(self.now), ids_made_by(self.new_id), wake_ups_heard_by(self.machinery.hears):
+            yield
