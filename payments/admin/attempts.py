@@ -12,7 +12,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from payments import services
-from payments.admin.gateways import BY_GATEWAY, GatewayAdmin
+from payments.admin.gateways import BY_GATEWAY, GatewayAdmin, InReview
 from payments.admin.giving_back import refund_act, refund_url
 from payments.models import Attempt, Callback, Move
 from payments.states import OPEN, AttemptStatus, Source
@@ -58,7 +58,7 @@ class AttemptAdmin(GatewayAdmin):
     """An attempt with all that happened to it."""
 
     list_display: ClassVar = ["reference", "gateway", "status_label", "asked_for", "review_reason", "begun"]
-    list_filter: ClassVar = ["status", BY_GATEWAY]
+    list_filter: ClassVar = [InReview, "status", BY_GATEWAY]
     search_fields: ClassVar = ["reference"]
     search_help_text = "Our reference, or the gateway's session"
     inlines: ClassVar = [MoveInline]

@@ -1,16 +1,33 @@
 """What the admin pages of rows that come from gateways share."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Model
+from django.contrib.admin import SimpleListFilter
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from payments.ports import GatewayRefused, GatewayUnavailable
 from shop.kernel.admin import ActingAdmin, LongList, filter_by
 
 BY_GATEWAY = filter_by("gateway", words=lambda: settings.GATEWAYS)
+
+
+class InReview(SimpleListFilter):
+    """The rows a person has to look at: the gateway's word contradicts ours, or never came."""
+
+    title = "review"
+    parameter_name = "review"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return what may be chosen."""
+        return [("1", "in review")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the rows that have a reason to be looked at; an index has these alone."""
+        return queryset.exclude(review_reason="") if self.value() == "1" else queryset
 
 
 class GatewayAdmin(LongList, ActingAdmin):

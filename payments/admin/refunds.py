@@ -12,7 +12,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from payments import services
-from payments.admin.gateways import BY_GATEWAY, GatewayAdmin
+from payments.admin.gateways import BY_GATEWAY, GatewayAdmin, InReview
 from payments.admin.giving_back import outcome
 from payments.models import Refund, RefundMove
 from payments.states import RefundStatus, Source
@@ -62,7 +62,7 @@ class RefundAdmin(GatewayAdmin):
     """A refund with all that happened to it."""
 
     list_display: ClassVar = ["asked_for", "status_label", "cause", "gateway", "review_reason", "asked"]
-    list_filter: ClassVar = ["status", "cause", BY_GATEWAY]
+    list_filter: ClassVar = [InReview, "status", "cause", BY_GATEWAY]
     list_select_related: ClassVar = ["attempt"]
     search_fields: ClassVar = ["gateway_refund_id"]
     search_help_text = "Our id, the gateway's refund, or the payment's reference"

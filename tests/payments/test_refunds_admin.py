@@ -190,3 +190,14 @@ def test_the_panels_of_an_order_show_refunds_and_offer_the_rest(
     assert nothing_left.rows[0].actions == ()
     assert nothing_left.rows[0].cells[5] == "28.70 EUR"
     assert refunds_panel(order_id=new_id()).rows == ()
+
+
+def test_the_lists_can_be_cut_down_to_what_is_in_review(support: Client, paid: Attempt, now: datetime) -> None:
+    for path, rows in ((ATTEMPTS, Attempt.objects.all()), (REFUNDS, Refund.objects.all())):
+        given_back(paid.id, now, 100)
+        assert list(support.get(path, {"review": "1"}).context["cl"].result_list) == []
+
+        rows.update(review_reason="amount 1 instead of 2")
+
+        assert set(support.get(path, {"review": "1"}).context["cl"].result_list) == set(rows.all())
+        rows.update(review_reason="")
