@@ -52,6 +52,11 @@ refund_settlements = Counter(
 refunds_not_imported = Counter(
     "payments_refunds_not_imported_total", "Refunds a gateway alone knows of that do not fit what we know.", ["gateway"]
 )
+reconciliations = Counter(
+    "payments_reconciliations_total",
+    "Times the books were compared; failed: the gateway did not answer.",
+    ["of", "result"],
+)
 
 
 def begin(*, gateways: Iterable[str]) -> None:
@@ -59,12 +64,6 @@ def begin(*, gateways: Iterable[str]) -> None:
     for gateway in gateways:
         late_money.labels(gateway)
         refunds_not_imported.labels(gateway)
+        reconciliations.labels(gateway, "done")
         for status in ("rejected", "reversed"):
             refund_moves.labels(gateway, status)
-
-
-reconciliations = Counter(
-    "payments_reconciliations_total",
-    "Times the books were compared; failed: the gateway did not answer.",
-    ["of", "result"],
-)

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Min, Q
+from django.db.models import Count, Min, Q
 
 from payments.dto import PaymentView, RefundView
-from payments.models import Attempt, Callback, Refund
-from payments.states import AttemptStatus, RefundCause, RefundStatus
+from payments.models import Attempt, Callback, Finding, Refund
+from payments.states import AttemptStatus, FindingKind, FindingState, RefundCause, RefundStatus
 from shop.kernel.ids import as_uuid
 from shop.kernel.money import Money
 from shop.kernel.transactions import joins_unit_of_work
@@ -302,6 +302,12 @@ def stuck() -> dict[str, int]:
     for state in ("parked", "quarantined", "dead"):
         counted[state] = Callback.objects.filter(state=state).count()
     return counted
+
+
+def open_findings() -> dict[str, int]:
+    """Count the open findings of every kind, those of which there is none included."""
+    found = Finding.objects.filter(state=FindingState.OPEN).order_by().values_list("kind").annotate(Count("id"))
+    return dict.fromkeys([kind.value for kind in FindingKind], 0) | dict(found)
 
 
 def due_since() -> dict[str, datetime | None]:

@@ -131,6 +131,7 @@ def waiting(found: Figures) -> list[Waiting]:
     return [
         Waiting("orders in review", found.orders_in_review, _list("orders_order", "needs_review__exact=1")),
         Waiting("payments in review", stuck["review"], _list("payments_attempt")),
+        Waiting("findings", sum(found.findings.values()), _list("payments_finding", "state__exact=open")),
         Waiting("callbacks that contradict us", stuck["quarantined"], _list("payments_callback", "state=quarantined")),
         Waiting("callbacks given up", stuck["dead"], _list("payments_callback", "state=dead")),
         Waiting("dead letters", found.dead_letters, _list("kafka_parked", "state__exact=dead")),

@@ -22,6 +22,8 @@ class Figures:
     parked: dict[tuple[str, str], int]
     # Attempts and refunds in review, unknown attempts, and callbacks parked, quarantined and dead.
     payments_stuck: dict[str, int]
+    # Open ones, by kind.
+    findings: dict[str, int]
     orders_in_review: int
     # By state, sent ones apart.
     mails: dict[str, int]
@@ -56,6 +58,7 @@ def figures(*, now: datetime) -> Figures:
         outbox_oldest_seconds=_since(depth.oldest_at, now),
         parked=housekeeping.count_parked(),
         payments_stuck=payments.queries.stuck(),
+        findings=payments.queries.open_findings(),
         orders_in_review=orders.queries.in_review(),
         mails=mails.by_state,
         oldest_mail_seconds=mails.oldest_pending_seconds,

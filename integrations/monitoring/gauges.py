@@ -53,6 +53,9 @@ def _families(found: Figures) -> Iterator[GaugeMetricFamily]:
         "what",
         found.payments_stuck,
     )
+    yield _several(
+        "payments_findings_open", "Things in which the books differ, by kind, until mended.", "kind", found.findings
+    )
     yield _one("orders_in_review", "Orders that wait for a person.", found.orders_in_review)
     yield _several("notifications_mails_waiting", "Mails not sent, by state.", "state", found.mails)
     yield _one("notifications_oldest_pending_seconds", "Age of the oldest mail that waits.", found.oldest_mail_seconds)

@@ -124,8 +124,8 @@ def test_the_page_costs_the_same_whatever_there_is(
     with statements() as seen:
         support.get("/admin/")
 
-    # The session, the user, the daily counts and thirteen figures.
-    assert len(seen) == 22
+    # The session, the user, the daily counts and twenty figures.
+    assert len(seen) == 23
 
 
 def staff_with(*permissions: str) -> Client:

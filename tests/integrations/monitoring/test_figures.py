@@ -14,7 +14,7 @@ from integrations.kafka.models import Parked
 from integrations.monitoring import Standing, figures
 from notifications.models import Mail
 from orders.models import Order
-from payments.models import Attempt, Callback, Refund
+from payments.models import Attempt, Callback, Finding, Refund
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.instants import instant_of
@@ -73,6 +73,7 @@ def test_an_empty_shop_has_nothing_waiting(now: datetime, settings: Settings) ->
     assert {group for group, _ in found.parked} == set(settings.CONSUMERS)
     assert set(found.payments_stuck) == {"review", "unknown", "refund_review", "parked", "quarantined", "dead"}
     assert set(found.payments_stuck.values()) == {0}
+    assert (len(found.findings), sum(found.findings.values())) == (13, 0)
     assert found.orders_in_review == found.dead_letters == 0
     assert found.mails == {"pending": 0, "sending": 0, "unconfirmed": 0, "dead": 0}
     assert found.overdue_seconds == dict.fromkeys(
@@ -92,6 +93,10 @@ def test_everything_that_waits_is_counted(now: datetime, shopper: Caller) -> Non
     received("sess_2", now, event_id="dead")
     Callback.objects.filter(event_id="late").update(next_attempt_at=now - timedelta(seconds=20))
     Callback.objects.filter(event_id="dead").update(state="dead", next_attempt_at=None)
+    for state in ("open", "gone"):
+        Finding.objects.create(
+            kind="missing_there", gateway="fake", subject="s", detail="-", state=state, found_at=now, seen_at=now
+        )
     parked("orders", "waiting", at=now - timedelta(seconds=10))
     parked("orders", "dead", at=now - timedelta(days=3))
     parked("analytics", "dead", at=now - timedelta(days=3))
@@ -103,6 +108,7 @@ def test_everything_that_waits_is_counted(now: datetime, shopper: Caller) -> Non
     assert found.payments_stuck == {
         "review": 1, "unknown": 1, "refund_review": 1, "parked": 0, "quarantined": 0, "dead": 1,
     }  # fmt: skip
+    assert (found.findings["missing_there"], sum(found.findings.values())) == (1, 1)
     assert found.dead_letters == 2
     assert found.parked["orders", "waiting"] == found.parked["orders", "dead"] == found.parked["analytics", "dead"] == 1
     assert (found.outbox_pending, found.outbox_failed) == (PendingEvent.objects.count() - 1, 1)
@@ -138,7 +144,7 @@ def test_the_figures_cost_the_same_whatever_waits(
     with statements() as counted:
         figures(now=now)
 
-    assert len(counted) == 19
+    assert len(counted) == 20
 
 
 def samples(registry: CollectorRegistry) -> dict[str, float]:
@@ -161,6 +167,7 @@ def test_the_gauges_are_asked_at_each_scrape(now: datetime) -> None:
     assert before["shop_standing_readable"] == after["shop_standing_readable"] == 1
     assert registry.get_sample_value("shop_consumer_parked", {"group": "orders", "state": "dead"}) == 0
     assert registry.get_sample_value("payments_stuck", {"what": "review"}) == 0
+    assert registry.get_sample_value("payments_findings_open", {"kind": "ledger_differs"}) == 0
     assert registry.get_sample_value("notifications_mails_waiting", {"state": "dead"}) == Mail.objects.count() == 0
     assert registry.get_sample_value("shop_overdue_seconds", {"what": "callback"}) == 0
 
