@@ -119,10 +119,10 @@ class Circuit:
             raise GatewayHeldBack(reason="resting", retry_after_seconds=math.ceil(self._resting_until - now))
 
     def _wait_for_a_slot(self, arrived_at: float, *, patient: bool) -> None:
-        """Wait while the gateway seems well: while the youngest call under way is still young, and not for long."""
+        """Wait, not for long, while the gateway seems well: it answered last, and the youngest call is still young."""
         since = min(arrived_at, max(self._began_at.values()))
         left = since + settings.GATEWAY_SLOT_WAIT_SECONDS - time.monotonic()
-        if not patient or left <= 0:
+        if not patient or self._silent_at or left <= 0:
             raise GatewayHeldBack(reason="busy", retry_after_seconds=BUSY_RETRY_SECONDS)
         self._changed.wait(left)
 

@@ -133,6 +133,16 @@ def test_nobody_waits_behind_calls_that_take_long(circuit: Circuit, watch: Watch
     assert error.reason == "busy"
 
 
+def test_nobody_waits_for_a_slot_after_a_silence_until_the_gateway_has_answered_again(
+    circuit: Circuit, settings: Settings
+) -> None:
+    settings.GATEWAY_SLOT_WAIT_SECONDS = 30
+    silent(circuit)
+
+    with circuit.call(patient=True), circuit.call(patient=True):
+        assert held_back(circuit).reason == "busy"
+
+
 def test_a_reader_does_not_wait_for_a_slot(circuit: Circuit, settings: Settings) -> None:
     settings.GATEWAY_SLOT_WAIT_SECONDS = 30
 
