@@ -3,6 +3,9 @@
 Lock order inside a statement: the reservation, then stock. The CTE `stock` sorts and locks; the update takes the
 array of all it has locked, so that every lock is held before the first row changes. The arrays also keep the planner
 from merging the index of all articles with a handful of lines, as a join alone tempts it to.
+
+Units are added to what `stock` has read under the lock: an update that began before it got the lock computes from the
+row as it was, and PostgreSQL checks constraints on that before it looks again.
 """
 
 from collections.abc import Sequence
@@ -33,7 +36,7 @@ WITH wanted AS (
 ), freed AS (
     SELECT sku, quantity FROM inventory_reservation_line JOIN replaced ON reservation_id = replaced.id
 ), stock AS (
-    SELECT sku, on_hand - held AS free FROM inventory_stock
+    SELECT sku, held, on_hand - held AS free FROM inventory_stock
     WHERE sku = ANY(ARRAY(SELECT sku FROM wanted UNION SELECT sku FROM freed)) ORDER BY sku FOR UPDATE
 ), short AS (
     SELECT sku, wanted.quantity AS wanted, coalesce(free, 0) + coalesce(freed.quantity, 0) AS available
@@ -50,12 +53,12 @@ WITH wanted AS (
     UPDATE inventory_reservation SET state = 'released', expires_at = NULL FROM replaced
     WHERE inventory_reservation.id = replaced.id AND NOT EXISTS (SELECT FROM short)
 ), moved AS (
-    UPDATE inventory_stock SET held = held + change.quantity, updated_at = now()
-    FROM (
+    UPDATE inventory_stock SET held = stock.held + change.quantity, updated_at = now()
+    FROM stock JOIN (
         SELECT sku, coalesce(wanted.quantity, 0) - coalesce(freed.quantity, 0) AS quantity
         FROM wanted FULL JOIN freed USING (sku)
-    ) AS change
-    WHERE inventory_stock.sku = change.sku AND change.quantity <> 0
+    ) AS change USING (sku)
+    WHERE inventory_stock.sku = stock.sku AND change.quantity <> 0
       AND inventory_stock.sku = ANY(ARRAY(SELECT sku FROM stock))
       AND NOT EXISTS (SELECT FROM short)
 )
@@ -74,7 +77,7 @@ WITH reservation AS (
 ), wanted AS (
     SELECT sku, quantity FROM inventory_reservation_line JOIN reservation ON reservation_id = reservation.id
 ), stock AS (
-    SELECT sku, on_hand - held AS free FROM inventory_stock
+    SELECT sku, held, on_hand - held AS free FROM inventory_stock
     WHERE sku = ANY(ARRAY(SELECT sku FROM wanted)) ORDER BY sku FOR UPDATE
 ), short AS (
     SELECT sku, quantity AS wanted, coalesce(free, 0) AS available FROM wanted LEFT JOIN stock USING (sku)
@@ -83,9 +86,9 @@ WITH reservation AS (
     UPDATE inventory_reservation SET state = 'allocated' FROM reservation
     WHERE inventory_reservation.id = reservation.id AND NOT EXISTS (SELECT FROM short)
 ), moved AS (
-    UPDATE inventory_stock SET held = held + wanted.quantity, updated_at = now()
-    FROM wanted
-    WHERE inventory_stock.sku = wanted.sku AND inventory_stock.sku = ANY(ARRAY(SELECT sku FROM stock))
+    UPDATE inventory_stock SET held = stock.held + wanted.quantity, updated_at = now()
+    FROM stock JOIN wanted USING (sku)
+    WHERE inventory_stock.sku = stock.sku AND inventory_stock.sku = ANY(ARRAY(SELECT sku FROM stock))
       AND NOT EXISTS (SELECT FROM short)
 )
 SELECT sku, wanted, available FROM reservation LEFT JOIN short ON true ORDER BY sku

@@ -1,11 +1,14 @@
 """Shoppers at the same instant, with real threads and connections of their own."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from shop.inventory import services
 from shop.inventory.dto import Released, Wanted
@@ -35,6 +38,20 @@ def reserving(lines: list[Wanted], *, replaces: UUID | None = None) -> Callable[
     return lambda: services.reserve(
         reservation_id=new_id(), holder=HOLDER, lines=lines, expires_at=EXPIRES_AT, replaces=replaces
     )
+
+
+def reallocating(reservation_id: UUID) -> Callable[[], object]:
+    return lambda: services.reallocate(reservation_id=reservation_id)
+
+
+def wait_for_somebody_who_waits() -> None:
+    deadline = time.monotonic() + 30
+    waits = False
+    while not waits:
+        assert time.monotonic() < deadline, "nobody waits for a lock"
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            (waits,) = cursor.fetchone()
 
 
 def outcomes(results: list[object]) -> Counter[str]:
@@ -134,6 +151,25 @@ def test_late_money_and_new_shoppers_share_what_is_left() -> None:
 
     assert outcomes(results) == {"NoneType": 3, "InsufficientStock": 7}
     assert stock_of("MUG") == (6, 6)
+    assert conservation_report() == []
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_units_given_back_while_somebody_waits_for_them_can_be_had(anew: bool) -> None:
+    stocked(MUG=4)
+    late = reservation_in(ReservationState.RELEASED, MUG=1)
+    leaving = reserved(MUG=4)
+    wish = reserving([Wanted("MUG", 1)]) if anew else reallocating(late)
+
+    with ThreadPoolExecutor(1) as pool:
+        with open_unit_of_work():
+            services.release(reservation_id=leaving)
+            waiting = pool.submit(at_once, [wish])
+            wait_for_somebody_who_waits()
+        results = waiting.result(timeout=30)
+
+    assert results == [None]
+    assert stock_of("MUG") == (4, 1)
     assert conservation_report() == []
 
 
