@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from integrations.simulator.acts import Broken
@@ -89,10 +90,30 @@ RULES: dict[LiteralString, LiteralString] = {
                         WHEN debit = 'customer_liability' THEN -amount ELSE 0 END) < 0
         UNION ALL SELECT id::text FROM payments_posting WHERE amount <= 0 OR debit = credit""",
 }
-_RULES = " UNION ALL ".join(
-    f"SELECT '{sentence.replace(chr(39), chr(39) * 2)}', found FROM ({rule}) AS broken (found)"
-    for sentence, rule in RULES.items()
+# Held against the gateway's books after every step.
+ONE_SESSION = "an attempt has one session at the gateway"
+NO_MORE_BACK = "no more goes back than came"
+CAPTURED_THERE = "what we captured, the gateway has"
+GOODS_FOR_MONEY = "goods only for money the gateway has"
+SENTENCES_OF_BOOKS = (ONE_SESSION, NO_MORE_BACK, CAPTURED_THERE, GOODS_FOR_MONEY)
+# Asked once the world has come to rest.
+NOTHING_LEFT = "in the end nothing is left to do"
+NOTHING_FOUND = "in the end reconciliation finds nothing"
+PAYMENTS_FINAL = "in the end every payment is final"
+BOOKS_AGREE = "in the end the gateway's books are ours"
+ORDERS_FINAL = "in the end every order is final"
+MONEY_FOR_GOODS = "in the end money is for goods or given back"
+GOODS_PAID = "in the end goods are paid for"
+SENTENCES_OF_REST = (
+    NOTHING_LEFT,
+    NOTHING_FOUND,
+    PAYMENTS_FINAL,
+    BOOKS_AGREE,
+    ORDERS_FINAL,
+    MONEY_FOR_GOODS,
+    GOODS_PAID,
 )
+
 _ORDERS = """
 SELECT id, number, status, total_minor AS total, currency, captured_minor AS captured, needs_review
 FROM orders_order ORDER BY id
@@ -103,6 +124,9 @@ FROM payments_attempt ORDER BY id
 """
 _REFUNDS = """
 SELECT id, attempt_id, gateway_refund_id, status, amount, cause, review_reason FROM payments_refund ORDER BY id
+"""
+_FINDINGS = """
+SELECT id, kind, subject, detail, attempt_id, order_id FROM payments_finding WHERE state = 'open' ORDER BY id
 """
 # When something happens next by itself. An order whose payment waits for a person waits with it.
 _NEXT = """
@@ -132,16 +156,22 @@ class Audit:
 
     def __init__(self, monitor: "psycopg.Connection[Any]", *, units: int) -> None:
         self._monitor, self._units = monitor, units
+        self._question = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT {}, found FROM ({}) AS broken (found)").format(sentence, sql.SQL(rule))
+            for sentence, rule in RULES.items()
+        )
         self.orders: dict[UUID, Row] = {}
         self.attempts: dict[UUID, Row] = {}
         self.refunds: list[Row] = []
+        self.findings: list[Row] = []
 
     def look(self, books: Books) -> None:
         """Read what is committed; Broken when any rule does not hold."""
         self.orders = {row["id"]: row for row in self._rows(_ORDERS, "order")}
         self.attempts = {row["id"]: row for row in self._rows(_ATTEMPTS, "payment")}
         self.refunds = self._rows(_REFUNDS, "refund")
-        for sentence, found in self._monitor.execute(_RULES, {"units": self._units}):
+        self.findings = self._rows(_FINDINGS, "finding")
+        for sentence, found in self._monitor.execute(self._question, {"units": self._units}):
             raise Broken(sentence, str(found))
         self.compare(books)
 
@@ -149,18 +179,18 @@ class Audit:
         """Hold what was last read against the gateway's books, which may have moved on since; Broken."""
         for session in books.sessions.values():
             if len(books.of_reference(session.request.reference)) > 1:
-                raise Broken("an attempt has one session at the gateway", session.request.reference)
+                raise Broken(ONE_SESSION, session.request.reference)
             if books.given_back(session.id, done=False) > session.captured:
-                raise Broken("no more goes back than came", f"{session.id} of {session.captured}")
+                raise Broken(NO_MORE_BACK, f"{session.id} of {session.captured}")
         captured = dict.fromkeys(self.orders, 0)
         for attempt in self.attempts.values():
             there = sum(session.captured for session in books.of_reference(attempt["reference"]))
             captured[attempt["order_id"]] = captured.get(attempt["order_id"], 0) + there
             if attempt["captured"] not in {0, there}:
-                raise Broken("what we captured, the gateway has", f"{attempt['name']}: {there} there")
+                raise Broken(CAPTURED_THERE, f"{attempt['name']}: {there} there")
         for order in self.orders.values():
             if order["status"] in {"paid", "fulfilled"} and captured[order["id"]] < order["total"]:
-                raise Broken("goods only for money the gateway has", f"{order['name']}: {captured[order['id']]} there")
+                raise Broken(GOODS_FOR_MONEY, f"{order['name']}: {captured[order['id']]} there")
 
     def next_due(self) -> datetime | None:
         """Return when something is due next; None when nothing is."""
@@ -179,18 +209,29 @@ class Audit:
     def at_rest(self, books: Books) -> None:
         """Check what must be true in the end; Broken otherwise."""
         for (found,) in self._monitor.execute(_LEFT_OVER):
-            raise Broken("in the end nothing is left to do", str(found))
-        held = {attempt["order_id"] for attempt in self.attempts.values() if self._is_strange(attempt, books)}
+            raise Broken(NOTHING_LEFT, str(found))
+        strange = {attempt["id"] for attempt in self.attempts.values() if self._is_strange(attempt, books)}
+        held = {self.attempts[attempt_id]["order_id"] for attempt_id in strange}
+        # What a bank would not take, or sent back, stays a finding until a person has found another way.
+        unreturned = {
+            self.attempts[refund["attempt_id"]]["order_id"]
+            for refund in self.refunds
+            if refund["status"] in {"rejected", "reversed"}
+        }
+        for finding in self.findings:
+            about = finding["order_id"] or self.attempts.get(finding["attempt_id"], {}).get("order_id")
+            if about not in held | unreturned:
+                raise Broken(NOTHING_FOUND, f"{finding['kind']}: {finding['detail']}")
         for attempt in self.attempts.values():
             if not self._is_strange(attempt, books):
                 self._books_agree(attempt, books)
         for order in self.orders.values():
             if order["id"] not in held:
-                self._is_final(order, books)
+                self._is_final(order)
 
     def _books_agree(self, attempt: Row, books: Books) -> None:
         if attempt["status"] in {"created", "pending", "unknown", "processing"}:
-            raise Broken("in the end every payment is final", f"{attempt['name']} is {attempt['status']}")
+            raise Broken(PAYMENTS_FINAL, f"{attempt['name']} is {attempt['status']}")
         sessions = books.of_reference(attempt["reference"])
         theirs = (
             sum(session.captured for session in sessions),
@@ -198,11 +239,11 @@ class Audit:
         )
         ours = (attempt["captured"], attempt["refunded"])
         if ours != theirs:
-            raise Broken("in the end the gateway's books are ours", f"{attempt['name']}: {theirs} there, {ours} here")
+            raise Broken(BOOKS_AGREE, f"{attempt['name']}: {theirs} there, {ours} here")
 
-    def _is_final(self, order: Row, books: Books) -> None:
+    def _is_final(self, order: Row) -> None:
         if order["status"] == "pending_payment":
-            raise Broken("in the end every order is final", order["name"])
+            raise Broken(ORDERS_FINAL, order["name"])
         mine = [attempt for attempt in self.attempts.values() if attempt["order_id"] == order["id"]]
         ids = {attempt["id"] for attempt in mine}
         net = sum(attempt["captured"] - attempt["refunded"] for attempt in mine)
@@ -216,9 +257,9 @@ class Audit:
         )
         price = order["total"] if order["status"] in {"paid", "fulfilled"} else 0
         if net > price + stuck:
-            raise Broken("in the end money is for goods or given back", f"{order['name']} keeps {net}, costs {price}")
+            raise Broken(MONEY_FOR_GOODS, f"{order['name']} keeps {net}, costs {price}")
         if net < price - wanted:
-            raise Broken("in the end goods are paid for", f"{order['name']} keeps {net}, costs {price}")
+            raise Broken(GOODS_PAID, f"{order['name']} keeps {net}, costs {price}")
 
     def _is_strange(self, attempt: Row, books: Books) -> bool:
         """Whether the gateway has truly taken another amount: such a payment waits for a person for good."""

@@ -84,6 +84,7 @@ class Books:
     by_key: dict[str, str] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
     wire: list[Callback] = field(default_factory=list)
+    events: int = 0
 
     def of_reference(self, reference: str) -> list[Session]:
         """Return the sessions made for one reference of the shop's."""
@@ -306,7 +307,7 @@ class LyingGateway:
         """Perhaps answer for a while as if this were about another payment."""
         if self._chance(self._faults.wrong_word):
             asked = session.request.amount
-            lie = self._dice.choice(
+            lie: dict[str, Any] = self._dice.choice(
                 [
                     {"amount": Money(asked.amount + 1, asked.currency)},
                     {"amount": Money(asked.amount, "USD"), "captured": Money(session.captured, "USD")},
@@ -374,17 +375,18 @@ class LyingGateway:
 
     def _call_back(self, kind: str, session_id: str, *, concerns_refunds: bool = False) -> None:
         """Put a message on the wire: not at all, once, or several times; its turn comes in any order."""
-        if self._chance(self._faults.callback_lost) and not kind.startswith("refund"):
+        if self._chance(self._faults.callback_lost):
             return
-        self._events = getattr(self, "_events", 0) + 1
+        self.books.events += 1
+        event_id = f"evt_{self.books.events}"
         item = {
-            "event_id": f"evt_{self._events}",
+            "event_id": event_id,
             "type": kind,
             "session_id": session_id,
             "concerns_refunds": concerns_refunds,
         }
         forged = self._chance(self._faults.callback_forged)
-        headers = {"webhook-signature": "forged" if forged else SIGNATURE, "webhook-id": item["event_id"]}
+        headers = {"webhook-signature": "forged" if forged else SIGNATURE, "webhook-id": event_id}
         copies = 1
         while copies < 4 and self._chance(self._faults.callback_doubled):  # noqa: PLR2004
             copies += 1

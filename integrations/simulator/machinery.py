@@ -44,16 +44,20 @@ class Machinery:
 
     def acts(self) -> Iterator[Act]:
         """Yield what may run now."""
-        for place, callback in enumerate(self._world.gateway.books.wire[:4]):
-            yield Act(1.0, f"callback: {callback.label}", partial(self._take_callback, place))
-        for place, (task, _) in enumerate(self.wake_ups[:3]):
-            yield Act(1.0, f"{task} is woken", partial(self._wake, place))
+        yield from self.arrived()
         for task in self.clock:
             yield Act(0.15, f"{task} ticks", partial(self.tick, task))
         if self._relays < 2:  # noqa: PLR2004  a second one may have taken over while the first hangs
             yield Act(1.0 if not self._relays else 0.05, "the relay sends", self.relay)
         for name, topic in self.backlog():
             yield Act(0.5, f"{name} consumes {topic}", partial(self.consume, name, topic))
+
+    def arrived(self) -> Iterator[Act]:
+        """Yield the first callbacks on the wire and the first wake-ups; any of them may be the next."""
+        for place, callback in enumerate(self._world.gateway.books.wire[:4]):
+            yield Act(1.0, f"callback: {callback.label}", partial(self._take_callback, place))
+        for place, (task, _) in enumerate(self.wake_ups[:3]):
+            yield Act(1.0, f"{task} is woken", partial(self._wake, place))
 
     def backlog(self) -> list[tuple[str, str]]:
         """Return the groups and topics that have something to consume and are not at it."""

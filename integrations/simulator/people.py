@@ -38,6 +38,9 @@ class Staff:
             if attempt["review_reason"]:
                 yield Act(0.1, f"staff looks at {attempt['name']}", partial(self.look_at, attempt["id"]))
 
+        for finding in self._audit.findings:
+            yield Act(0.1, f"staff fixes {finding['name']}", partial(self.fix, finding["id"]))
+
     def send(self, order_id: UUID) -> str:
         """Send a paid order's goods."""
         return self._do("staff sends", lambda: orders.fulfil(order_id=order_id, tracking="T-1", now=self._world.now()))
@@ -53,6 +56,13 @@ class Staff:
         return self._do(
             "staff looks at a refund",
             lambda: payments.settle_refund(refund_id=refund_id, source=Source.STAFF, now=self._world.now()),
+        )
+
+    def fix(self, finding_id: UUID) -> str:
+        """Press the button beside a finding of the reconciliation."""
+        return self._do(
+            "staff fixes",
+            lambda: payments.fix_finding(finding_id=finding_id, source=Source.STAFF, now=self._world.now()),
         )
 
     def refund(self, attempt_id: UUID, amount: Money) -> str:

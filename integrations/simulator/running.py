@@ -2,12 +2,13 @@
 
 import logging
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from time import monotonic
-import sys
 
 from django.test.utils import override_settings
 
@@ -17,6 +18,7 @@ from integrations.simulator.turns import Stage, on_stage
 from integrations.simulator.world import Plan, SimulatedWorld
 
 PROCESSES = 4
+LAST_STEPS = 60
 _SETTINGS = {
     "GATEWAYS": {"liar": "integrations.simulator.gateway.the_gateway"},
     "DEFAULT_GATEWAY": "liar",
@@ -28,8 +30,6 @@ _SETTINGS = {
     "GATEWAY_CIRCUIT_PAUSE_SECONDS": 0.0,
     "GATEWAY_CALLS_AT_ONCE": 1_000,
     # So has the watch over the clock; this world's clock leaps for a living.
-    "CLOCK_LEAP_SECONDS": 0,
-    # So does the watch over the clock, which compares it with the database's.
     "CLOCK_LEAP_SECONDS": 0,
 }
 
@@ -46,6 +46,11 @@ class Summary:
     counts: Counter[str] = field(default_factory=Counter)
     digests: dict[int, str] = field(default_factory=dict)
     failure: "Failed | None" = None
+
+    @property
+    def digest(self) -> str:
+        """A name for all that happened in all worlds."""
+        return blake2b("".join(self.digests.values()).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,17 @@ class _Ear(logging.Handler):
         player.note("no error but those that are anticipated", f"{event}: {type(error).__name__}: {error}")
 
 
-def simulate(plans: Iterable[Plan], *, on_world: Callable[[SimulatedWorld], object] | None = None) -> Summary:
-    """Play every plan's world until one breaks, and sum up what happened."""
+def simulate(
+    plans: Iterable[Plan],
+    *,
+    on_world: Callable[[SimulatedWorld], object] | None = None,
+    prepare: Callable[[Scratch], object] | None = None,
+) -> Summary:
+    """Play every plan's world until one breaks, and sum up what happened. `prepare` may change the database first."""
     summary, began = Summary(), monotonic()
     with override_settings(**_SETTINGS), _quiet(), scratch_database() as scratch, _stage(scratch) as stage:
+        if prepare:
+            prepare(scratch)
         for plan in plans:
             summary.failure = _play(plan, stage, scratch, summary, on_world)
             if summary.failure:
@@ -100,7 +112,7 @@ def _play(
     try:
         world.play()
     except Broken as broken:
-        failure = Failed(plan, world.steps, broken.invariant, broken.detail, list(world.last))
+        failure = Failed(plan, world.steps, broken.invariant, broken.detail, _telling(world.trace))
     summary.seeds += 1
     summary.steps += world.steps
     summary.audits += world.audits
@@ -110,6 +122,11 @@ def _play(
     if on_world:
         on_world(world)
     return failure
+
+
+def _telling(trace: list[str]) -> list[str]:
+    """Return the last steps, without the clock's that found nothing to do."""
+    return [line for line in trace if not line.endswith("ticks: done")][-LAST_STEPS:] + trace[-1:]
 
 
 @contextmanager

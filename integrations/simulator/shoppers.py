@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -188,13 +189,11 @@ class Shopper:
 
     def _old_pages(self) -> Iterator[Act]:
         """A page that is still open in some tab can be paid on, whatever the shop thinks of it."""
+        gateway = self._world.gateway
         for session in self.pages:
             age = self._world.now() - session.made_at
             if not session.captured and age < _PAGE_LASTS and (session is not self.pages[-1] or self.stage == "back"):
-                yield Act(
-                    0.15, f"{self.name} pays on an old page, {session.id}",
-                    lambda session=session: self._world.gateway.pays(session),
-                )  # fmt: skip
+                yield Act(0.15, f"{self.name} pays on an old page, {session.id}", partial(gateway.pays, session))
 
     def _back(self) -> Iterator[Act]:
         yield Act(0.8, f"{self.name} looks", self._look)

@@ -1,6 +1,6 @@
 """One world: seeded, played step by step, audited after each, brought to rest in the end."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -32,7 +32,6 @@ from shop.kernel.tasks import wake_ups_heard_by
 from shop.kernel.transactions import open_unit_of_work
 
 UNITS = 4
-_KEPT_STEPS = 60
 _JUMPS_SECONDS = (1, 1, 5, 5, 30, 30, 120, 600, 1_900, 7_200)
 # As long as production waits for a lock.
 _LOCK_PATIENCE = timedelta(seconds=3)
@@ -53,17 +52,19 @@ class SimulatedWorld:
     """Everything of one seed. The same seed plays the same steps."""
 
     def __init__(self, plan: Plan, *, stage: Stage, scratch: Scratch) -> None:
-        self.plan, self.dice, self.stage = plan, Random(plan.seed), stage
+        self.plan, self.dice, self.stage = plan, Random(plan.seed), stage  # noqa: S311  dice, not secrets
         self.faults = Faults.drawn(self.dice)
         self.calm = True
         self.steps = self.audits = 0
         self.counts: Counter[str] = Counter()
         self.kills: Counter[str] = Counter()
-        self.last: deque[str] = deque(maxlen=_KEPT_STEPS)
+        self.trace: list[str] = []
         self._digest = blake2b(digest_size=16)
         self._now, self._ids = EPOCH, count(1)
         self._ends: dict[Player, Callable[[Ended], None]] = {}
         self._blocked_since: dict[Player, datetime] = {}
+        self._looked_at: set[tuple[UUID, str]] = set()
+        self._reconciled = False
         self._seen_at: Counter[str] = Counter()
         self._deaths_due = sorted(self.dice.randrange(max(1, plan.steps)) for _ in range(plan.kills))
         self.gateway = the_gateway()
@@ -134,8 +135,8 @@ class SimulatedWorld:
         commits = self.stage.commits
         came = act.do()
         line = f"{self.steps:>5}  {self._now:%d %H:%M:%S.%f}"[:-3] + f"  {act.label}: {came}"
-        self.last.append(line)
         self._digest.update(line.encode())
+        self.trace.append(line)
         for what, detail in self.stage.notes:
             raise Broken(what, detail)
         if self.stage.commits != commits:
@@ -177,7 +178,7 @@ class SimulatedWorld:
 
     # --- fate ---
 
-    def _fate(self, player: Player, kind: str) -> Fate:
+    def _fate(self, _player: Player, kind: str) -> Fate:
         """Decide at a seam; drawn by whoever has the turn, so in the same order each time."""
         if self.calm:
             return Fate.GO_ON
@@ -221,53 +222,73 @@ class SimulatedWorld:
 
     def _drain(self) -> None:
         """Finish what was begun; then take in callbacks, wake-ups and events until there are none."""
-        while act := self._next_to_finish():
+        while act := next(self._unfinished(), None):
             self._step(act)
 
-    def _next_to_finish(self) -> Act | None:
+    def _unfinished(self) -> Iterator[Act]:
+        """Yield what is left to do, first things first; only the first is done before it is asked again."""
         for player in self.stage.in_state(State.PAUSED):
-            return Act(1, f"{player.label} goes on", partial(self._turn, player))
+            yield Act(1, f"{player.label} goes on", partial(self._turn, player))
         for player in self.stage.in_state(State.BLOCKED):
-            return Act(1, f"{player.label} waits no longer", partial(self._give_up, player))
-        books, machinery = self.gateway.books, self.machinery
-        for session in books.sessions.values():
+            yield Act(1, f"{player.label} waits no longer", partial(self._give_up, player))
+        for session in self.gateway.books.sessions.values():
             if session.state is SessionState.PROCESSING:
-                return Act(1, f"{session.id} is decided", partial(self._decide, session.id))
-        waiting = [act for act in machinery.acts() if act.label.startswith("callback") or act.label.endswith("woken")]
-        if waiting:
-            return waiting[0]
-        for name, topic in machinery.backlog():
-            return Act(1, f"{name} consumes {topic}", partial(machinery.consume, name, topic))
+                yield Act(1, f"{session.id} is decided", partial(self._decide, session.id))
+        yield from self.machinery.arrived()
+        for name, topic in self.machinery.backlog():
+            yield Act(1, f"{name} consumes {topic}", partial(self.machinery.consume, name, topic))
         if self.audit.waits_in_the_outbox():
-            return Act(1, "the relay sends", machinery.relay)
+            yield Act(1, "the relay sends", self.machinery.relay)
         if dead := self.audit.dead_letters():
-            return Act(1, "staff revives dead letters", partial(self.staff.revive, dead))
-        return None
+            yield Act(1, "staff revives dead letters", partial(self.staff.revive, dead))
 
     def _decide(self, session_id: str) -> str:
         self.gateway.decides(self.gateway.books.sessions[session_id], well=True)
         return "paid"
 
     def _let_the_next_happen(self) -> bool:
-        """Go to the next instant at which something is due, here or at the gateway; False when nothing is."""
-        review = [row for row in self.audit.attempts.values() if row["review_reason"]]
-        for row in review:
-            if (row["id"], row["review_reason"]) not in self._looked_at:
-                self._looked_at.add((row["id"], row["review_reason"]))
-                self._step(Act(1, f"staff looks at {row['name']}", partial(self.staff.look_at, row["id"])))
-                return True
-        for row in self.audit.refunds:
-            if row["review_reason"] and (row["id"], row["review_reason"]) not in self._looked_at:
-                self._looked_at.add((row["id"], row["review_reason"]))
-                self._step(Act(1, f"staff looks at {row['name']}", partial(self.staff.look_at_refund, row["id"])))
-                return True
+        """Let staff look at what waits for them, or go to the next instant at which something is due.
+
+        False when nobody waits for anything, and a last reconciliation has found nothing new.
+        """
+        if act := next(self._looks(), None):
+            self._step(act)
+            return True
         there = [refund.then[1] for refund in self.gateway.books.refunds.values() if refund.then]
         due = [at for at in (self.audit.next_due(), *there) if at is not None]
-        if not due:
+        if due:
+            self._reconciled = False
+            self._tick_all(at=min(due) + timedelta(seconds=1))
+            return True
+        if self._reconciled:
             return False
-        self._now = max(self._now, min(due)) + timedelta(seconds=1)
+        # Reconciliation leaves alone what has just moved.
+        self._tick_all(at=self._now + timedelta(hours=1))
+        self._reconciled = True
+        return True
+
+    def _tick_all(self, *, at: datetime) -> None:
+        self._now = max(self._now, at)
         for task in self.machinery.clock:
             self._step(Act(1, f"{task} ticks", partial(self.machinery.tick, task)))
+
+    def _looks(self) -> Iterator[Act]:
+        """Yield what a person should look at and has not, in its present state."""
+        for row in self.audit.attempts.values():
+            if row["review_reason"] and self._is_new(row["id"], row["review_reason"]):
+                yield Act(1, f"staff looks at {row['name']}", partial(self.staff.look_at, row["id"]))
+        for row in self.audit.refunds:
+            if row["review_reason"] and self._is_new(row["id"], row["review_reason"]):
+                yield Act(1, f"staff looks at {row['name']}", partial(self.staff.look_at_refund, row["id"]))
+        for row in self.audit.findings:
+            if self._is_new(row["id"], row["detail"]):
+                yield Act(1, f"staff fixes {row['kind']} {row['name']}", partial(self.staff.fix, row["id"]))
+
+    def _is_new(self, row_id: UUID, state: str) -> bool:
+        if (row_id, state) in self._looked_at:
+            return False
+        self._looked_at.add((row_id, state))
+        self._reconciled = False
         return True
 
     # --- the beginning ---
@@ -278,6 +299,5 @@ class SimulatedWorld:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        self._looked_at: set[tuple[UUID, str]] = set()
         with clock_told_by(self.now), ids_made_by(self.new_id), wake_ups_heard_by(self.machinery.hears):
             yield

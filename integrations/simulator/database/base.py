@@ -17,7 +17,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.execute_wrappers.append(self._between_statements)
 
     def _between_statements(
-        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+        self,
+        execute: Callable[..., Any],
+        sql: str,
+        params: Any,
+        many: bool,  # noqa: FBT001  the signature Django calls
+        context: dict[str, Any],
     ) -> Any:
         player = turns.on_stage()
         if player is None:
@@ -38,16 +43,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _commit(self) -> None:
         player = turns.on_stage()
         if player is None:
-            super()._commit()
+            super()._commit()  # type: ignore[misc]  # Django's own, which its stubs leave out
             return
         try:
             player.pass_seam(turns.BEFORE_COMMIT)
         except turns.Killed:
-            self._rollback()
+            self._rollback()  # type: ignore[attr-defined]  # the same
             # Hooks live in the memory of the process that died.
             self.run_on_commit = []
             raise
-        super()._commit()
+        super()._commit()  # type: ignore[misc]  # the same
         player.has_committed()
         try:
             player.pass_seam(turns.AFTER_COMMIT)

@@ -1,0 +1,169 @@
+"""Bugs planted on purpose, to see that the simulator finds them: `python -m tests.integrations.simulator.planted lock`.
+
+Each takes away every layer but the auditor's view of the world: where the database would refuse the consequence, its
+constraint goes too, and where a rule merely checks a figure of ours, that rule goes.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import SimpleNamespace
+from unittest.mock import patch
+from uuid import UUID
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.test")
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+
+from integrations.kafka import inbox
+from integrations.kafka.envelope import Arrived
+from integrations.kafka.inbox import Entered
+from integrations.simulator import audit
+from integrations.simulator.running import Summary, simulate
+from integrations.simulator.scratch import Scratch
+from integrations.simulator.world import Plan
+from payments import queries
+from payments.dto import SessionRequest
+from payments.queries import AttemptRow
+from payments.services import gateways
+from payments.services.refunds import moves as refund_moves
+from shop.kernel.ids import new_id
+from shop.kernel.money import Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bug:
+    """What is replaced in the code, dropped in the database, and not asked by the auditor."""
+
+    what: str
+    patches: dict[str, object]
+    dropped: tuple[tuple[str, str], ...] = ()
+    unasked: tuple[str, ...] = field(default=())
+
+
+def _enter_everything(*, consumer: str, events: Sequence[Arrived], now: datetime) -> Entered:
+    return replace(_enter(consumer=consumer, events=events, now=now), fresh=frozenset(event.id for event in events))
+
+
+def _enter_again_always(*, consumer: str, event_id: UUID, now: datetime) -> bool:
+    return True
+
+
+def _no_differences(*, attempt: AttemptRow, word: object) -> str:
+    return ""
+
+
+def _refundable_without_hold(*, attempt: AttemptRow) -> Money:
+    return Money(attempt.captured - attempt.refunded, attempt.currency)
+
+
+def _nothing_differs(**_: object) -> SimpleNamespace:
+    return SimpleNamespace(differences=())
+
+
+def _another_key(*, attempt: AttemptRow) -> SessionRequest:
+    return replace(_request_of(attempt=attempt), idempotency_key=str(new_id()))
+
+
+_enter = inbox.enter
+_request_of = gateways.request_of
+_HELD = "    SET refund_held = refund_held + %(held)s::bigint, "
+_HOLDING = "SET refund_held = refund_held + refund.amount "
+
+BUGS = {
+    "dedupe": Bug(
+        what="the inbox lets every event in, however often it comes",
+        patches={
+            "integrations.kafka.inbox.enter": _enter_everything,
+            "integrations.kafka.inbox.enter_again": _enter_again_always,
+        },
+    ),
+    "lock": Bug(
+        what="payable and attempt are read without FOR UPDATE",
+        patches={
+            "payments.queries._LOCK": queries._LOCK.replace("FOR UPDATE OF attempt", "").replace(" FOR UPDATE", ""),
+        },
+    ),
+    "amount": Bug(
+        what="the gateway's word is believed whatever amount, currency and reference it names",
+        patches={
+            "payments.services.settling.differences": _no_differences,
+            "payments.services.start.differences": _no_differences,
+        },
+    ),
+    "hold": Bug(
+        what="a refund under way holds nothing: only what is already back counts",
+        patches={
+            "payments.services.refunds.requests.refundable": _refundable_without_hold,
+            "payments.services.refunds.moves._HOLD": refund_moves._HOLD.replace(
+                _HOLDING, "SET refund_held = refund_held "
+            ),
+            "payments.services.refunds.moves._WRITE": refund_moves._WRITE.replace(_HELD, "    SET "),
+            # Whoever forgot the hold would not audit it either: the money itself has to show.
+            "payments.services.reconciliation.house.audit_ledger": _nothing_differs,
+        },
+        dropped=(("payments_attempt", "payments_attempt_refunds_within_captured"),),
+        unasked=("what an attempt holds for refunds is what they ask for",),
+    ),
+    "key": Bug(
+        what="a payment that was not answered is asked for under another idempotency key",
+        patches={"payments.services.gateways.request_of": _another_key},
+    ),
+}
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """Have the bug in the code of this process."""
+    with ExitStack() as stack:
+        for target, replacement in bug.patches.items():
+            stack.enter_context(patch(target, replacement))
+        stack.enter_context(patch.dict(audit.RULES))
+        for sentence in bug.unasked:
+            audit.RULES.pop(sentence)
+        yield
+
+
+def hunt(
+    name: str, *, first: int = 1, seeds: int = 1_000, on_seed: Callable[[object], object] | None = None
+) -> Summary:
+    """Play worlds with the bug until one breaks, or all are played."""
+    bug = BUGS[name]
+
+    def drop_constraints(scratch: Scratch) -> None:
+        for table, constraint in bug.dropped:
+            scratch.monitor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
+
+    plans = (Plan(seed=seed, purchases=3, kills=2, steps=150) for seed in range(first, first + seeds))
+    with planted(bug):
+        return simulate(plans, prepare=drop_constraints, on_world=on_seed)
+
+
+def main() -> int:
+    """Hunt the bugs that are named, or all of them; 1 when one is not found."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BUGS))
+    parser.add_argument("--seeds", type=int, default=1_000)
+    options = parser.parse_args()
+    missed = 0
+    for name in options.names or BUGS:
+        summary = hunt(name, seeds=options.seeds)
+        found = summary.failure
+        missed += found is None
+        told = f"NOT FOUND in {summary.seeds} seeds and {summary.steps} steps"
+        if found is not None:
+            told = f"found at seed {found.plan.seed}, step {found.step}, after {summary.steps} steps in all\n  "
+            told += f"{found.invariant}: {found.detail[-300:]}"
+        sys.stdout.write(f"{name}: {BUGS[name].what}\n  {told}\n")
+        sys.stdout.flush()
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
