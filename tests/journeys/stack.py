@@ -135,7 +135,13 @@ class Stack:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command as an operator in a second terminal does, and return what it prints."""
-        done = subprocess.run(
+        done = self.attempt(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command whose exit status says something."""
+        return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT_ROOT,
             env=self._environment(),
@@ -144,8 +150,6 @@ class Stack:
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def events(self, *, key: str, topics: Sequence[str]) -> list[Received]:
         """Read back from the broker what has this key, topic by topic."""
