@@ -1,5 +1,7 @@
 """Every path of the API; each context lists its own."""
 
+import sys
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
@@ -49,5 +51,6 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:  # n
 
 
 def handler500(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  Django's signature
-    """Answer a defect outside any view."""
-    return problems.for_defect(None)
+    """Answer a defect in the admin or outside any view; Django calls this while it handles the error."""
+    error = sys.exception()
+    return problems.for_defect(error if isinstance(error, Exception) else None)

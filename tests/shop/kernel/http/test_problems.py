@@ -135,10 +135,11 @@ def test_a_defect_outside_the_api_is_500_and_leaks_nothing(browser: Client) -> N
     assert (response.status_code, problem_of(response)["code"]) == (500, "internal_error")
 
 
+@pytest.mark.parametrize("path", ["/t/raise/defect", "/t/plain", "/admin/t/plain"])
 def test_a_defect_is_logged_with_its_traceback_and_its_request(
-    browser: Client, caplog: pytest.LogCaptureFixture
+    browser: Client, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
-    browser.get("/t/raise/defect", headers={"X-Request-ID": "find-me"})
+    browser.get(path, headers={"X-Request-ID": "find-me"})
 
     [line] = [record for record in caplog.records if "request.failed" in str(record.msg)]
     assert isinstance(line.msg, dict)

@@ -180,6 +180,7 @@ def opinionated(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [
+    path("admin/t/plain", plain),
     path("", include(shop_urls)),
     path("t/raise/<str:name>", Raising.as_view()),
     path("t/posted", Posted.as_view()),
