@@ -130,7 +130,8 @@ def waiting(found: Figures) -> list[Waiting]:
     stuck = found.payments_stuck
     return [
         Waiting("orders in review", found.orders_in_review, _list("orders_order", "needs_review__exact=1")),
-        Waiting("payments in review", stuck["review"], _list("payments_attempt")),
+        Waiting("payments in review", stuck["review"], _list("payments_attempt", "review=1")),
+        Waiting("refunds in review", stuck["refund_review"], _list("payments_refund", "review=1")),
         Waiting("findings", sum(found.findings.values()), _list("payments_finding", "state__exact=open")),
         Waiting("callbacks that contradict us", stuck["quarantined"], _list("payments_callback", "state=quarantined")),
         Waiting("callbacks given up", stuck["dead"], _list("payments_callback", "state=dead")),

@@ -104,6 +104,8 @@ def test_what_waits_for_a_person_is_counted_and_leads_there(support: Client) -> 
     waiting = {row.what: row for row in support.get("/admin/").context["waiting"]}
 
     assert waiting["dead letters"].count == 2
+    for what in ("payments in review", "refunds in review"):
+        assert waiting[what].url.endswith("?review=1")
     listed = support.get(waiting["dead letters"].url)
     assert len(listed.context["cl"].result_list) == 2
     for row in waiting.values():
