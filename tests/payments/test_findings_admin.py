@@ -128,6 +128,19 @@ def test_several_are_mended_at_once_as_far_as_that_needs_no_decision(
     assert dict(Finding.objects.values_list("id", "state")) == {finding.pk: "fixed", other.pk: "open"}
 
 
+def test_several_of_which_the_gateway_answers_for_none_stay_open(
+    support: Client, finding: Finding, gateway: FakeGateway
+) -> None:
+    gateway.fall_silent("fetch_session")
+
+    chosen = {"action": "fix_chosen", "_selected_action": [str(finding.pk)]}
+    page = support.post(FINDINGS, chosen, follow=True).content.decode()
+
+    assert "The gateway gave no answer" in page
+    assert "The others need a person" not in page
+    assert Finding.objects.get().state == "open"
+
+
 def test_a_person_waves_it_through(support: Client, finding: Finding) -> None:
     support.post(f"{FINDINGS}{finding.pk}/dismiss/")
 

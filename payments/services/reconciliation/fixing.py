@@ -38,9 +38,9 @@ def fix_finding(*, finding_id: UUID, source: Source, now: datetime) -> Fix:
     """
     forbid_unit_of_work("Fixing a finding")
     finding = open_finding(finding_id=finding_id)
-    if not is_fixable(finding=finding):
+    if finding.attempt_id is None or not is_fixable(finding=finding):
         raise FindingNotFixable(finding_id=finding_id, kind=finding.kind)
-    done = _FIXES[FindingKind(finding.kind)](finding, source, now)
+    done = _FIXES[FindingKind(finding.kind)](finding.attempt_id, source, now)
     drifts = _drifts(finding)
     if drifts is None or any(_same(drift, finding) for drift in drifts):
         return Fix(done, fixed=False)
@@ -80,23 +80,23 @@ def _drifts(finding: Finding) -> list[Drift] | None:
     return [*money_drifts(order_ids=order_ids), *moneyless_drifts(order_ids=order_ids)]
 
 
-def _settle(finding: Finding, source: Source, now: datetime) -> str:
-    settlement = settle(attempt_id=_attempt_id(finding), source=source, now=now)
+def _settle(attempt_id: UUID, source: Source, now: datetime) -> str:
+    settlement = settle(attempt_id=attempt_id, source=source, now=now)
     return f"asked the gateway: {settlement.outcome}, now {settlement.status}"
 
 
-def _adopt_refunds(finding: Finding, source: Source, now: datetime) -> str:
-    adopted = adopt_refunds_of(attempt_id=_attempt_id(finding), source=source, now=now)
+def _adopt_refunds(attempt_id: UUID, source: Source, now: datetime) -> str:
+    adopted = adopt_refunds_of(attempt_id=attempt_id, source=source, now=now)
     settled = ", ".join(f"{one.outcome}, now {one.status}" for one in adopted.settled)
     held_back = f"; {len(adopted.unfit)} for which no money is left here" if adopted.unfit else ""
     strange = f"; {len(adopted.strange)} that are strange to us" if adopted.strange else ""
     return f"asked for the payment's refunds: {settled or 'none of them ours'}{held_back}{strange}"
 
 
-def _count_money(finding: Finding, source: Source, now: datetime) -> str:
+def _count_money(attempt_id: UUID, source: Source, now: datetime) -> str:
     """Tell the order of all its money, as `payment.success` would have; what it counted before stays counted."""
     del source
-    told = _counted(UUID(finding.subject), now)
+    told = _counted(Attempt.objects.values_list("payable_id", flat=True).get(id=attempt_id), now)
     return f"the order was told of its money: {', '.join(told)}"
 
 
@@ -111,19 +111,13 @@ def _counted(order_id: UUID, now: datetime) -> list[str]:
     ]
 
 
-def _post_capture(finding: Finding, source: Source, now: datetime) -> str:
+def _post_capture(attempt_id: UUID, source: Source, now: datetime) -> str:
     del source, now
-    posted = post_missing_capture(attempt_id=_attempt_id(finding))
+    posted = post_missing_capture(attempt_id=attempt_id)
     return "the capture was written into the ledger" if posted else "the capture is in the ledger"
 
 
-def _attempt_id(finding: Finding) -> UUID:
-    if finding.attempt_id is None:
-        raise FindingNotFixable(finding_id=finding.id, kind=finding.kind)
-    return finding.attempt_id
-
-
-_FIXES: dict[FindingKind, Callable[[Finding, Source, datetime], str]] = {
+_FIXES: dict[FindingKind, Callable[[UUID, Source, datetime], str]] = {
     FindingKind.PAID_UNSETTLED_HERE: _settle,
     FindingKind.REFUND_UNKNOWN_HERE: _adopt_refunds,
     FindingKind.REFUND_DIFFERS: _adopt_refunds,

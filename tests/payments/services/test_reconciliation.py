@@ -234,6 +234,13 @@ def test_what_is_about_to_be_asked_about_is_no_finding(pending: Attempt, gateway
     assert look(at) == (1, 0)
 
 
+def test_what_has_just_moved_is_not_missed_in_the_list(paid: Attempt, gateway: FakeGateway, now: datetime) -> None:
+    gateway.sessions.clear()
+
+    assert look(now + timedelta(seconds=299)) == (0, 0)
+    assert look(now + timedelta(seconds=301)) == (1, 0)
+
+
 # --- refunds ---
 
 
@@ -351,6 +358,15 @@ def test_a_refund_the_gateway_denies_is_found(
     assert Refund.objects.count() == 1
 
 
+def test_a_refund_that_has_just_moved_is_not_missed_in_the_list(
+    paid: Attempt, gateway: FakeGateway, now: datetime
+) -> None:
+    refund_of(paid, 870, now)
+
+    assert look(now + timedelta(seconds=299)) == (0, 0)
+    assert look(now + timedelta(seconds=301)) == (1, 0)
+
+
 # --- findings over time ---
 
 
@@ -453,6 +469,19 @@ def test_a_finding_of_another_gateway_is_left_alone(gateway: FakeGateway, later:
     look(later + HOUR)
 
     assert Finding.objects.get().state == "open"
+
+
+def test_a_finding_whose_payment_has_just_moved_is_looked_at_later(
+    paid: Attempt, gateway: FakeGateway, later: datetime
+) -> None:
+    gateway.become(paid.session_id, SessionState.CANCELLED)
+    look(later)
+    gateway.unlisted = {paid.session_id}
+    gateway.pay(paid.session_id)
+    Attempt.objects.update(moved_at=later + HOUR)
+
+    assert look(later + HOUR) == (0, 0)
+    assert look(later + 2 * HOUR) == (0, 1)
 
 
 def test_what_a_person_waved_through_is_not_found_again_unless_it_changes(
