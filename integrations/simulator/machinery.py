@@ -104,7 +104,7 @@ class Machinery:
                 self._offsets[name, topic] = at + len(events)
             for (_, became), number in (answer.value or {}).items():
                 for _ in range(number):
-                    world.count(f"{name}: {became}")
+                    world.count(f"consumer {name}: {became}")
 
         return world.start(
             f"{name} consumes {topic}", lambda: deliver(group=group(name), events=events, now=world.now()), end

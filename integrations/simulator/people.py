@@ -34,7 +34,7 @@ class Staff:
                 yield Act(0.03, f"staff cancels {order['name']}", partial(self._cancel, order["id"]))
         for attempt in self._audit.attempts.values():
             if attempt["captured"]:
-                yield Act(0.08, f"staff refunds {attempt['name']}", partial(self._refund, attempt))
+                yield Act(0.12, f"staff refunds {attempt['name']}", partial(self._refund, attempt))
             if attempt["review_reason"]:
                 yield Act(0.1, f"staff looks at {attempt['name']}", partial(self.look_at, attempt["id"]))
 
@@ -110,7 +110,7 @@ class GatewaySide:
             if session.state is SessionState.PROCESSING:
                 yield Act(0.3, f"{session.id} is decided", partial(self._decide, session))
             if session.captured and gateway.books.given_back(session.id, done=False) < session.captured:
-                yield Act(0.02, f"the gateway's staff refunds {session.id}", partial(self._give_back, session))
+                yield Act(0.05, f"the gateway's staff refunds {session.id}", partial(self._give_back, session))
 
     def _decide(self, session: Session) -> str:
         well = self._world.dice.random() < 0.8  # noqa: PLR2004

@@ -198,7 +198,7 @@ class Shopper:
     def _back(self) -> Iterator[Act]:
         yield Act(0.8, f"{self.name} looks", self._look)
         yield Act(0.25, f"{self.name} starts to pay", self._start_to_pay)
-        yield Act(0.12, f"{self.name} cancels the payment", self._cancel_payment)
+        yield Act(0.2, f"{self.name} cancels the payment", self._cancel_payment)
         yield Act(0.06, f"{self.name} cancels the order", self._cancel_order)
 
     def _look(self) -> str:

@@ -32,10 +32,12 @@ from shop.kernel.tasks import wake_ups_heard_by
 from shop.kernel.transactions import open_unit_of_work
 
 UNITS = 4
-_JUMPS_SECONDS = (1, 1, 5, 5, 30, 30, 120, 600, 1_900, 7_200)
+_JUMPS_SECONDS = (1, 1, 1, 5, 5, 5, 30, 30, 30, 120, 120, 600, 1_900, 7_200)
 # As long as production waits for a lock.
 _LOCK_PATIENCE = timedelta(seconds=3)
 _MOST_ROUNDS = 300
+# So many steps after a kill was due, any seam will do.
+_LONGEST_REPRIEVE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +124,7 @@ class SimulatedWorld:
             everybody: Iterable[Any] = (*self.shoppers, self.machinery, self.staff)
             yield from chain.from_iterable(one.acts() for one in everybody)
         yield from self.gateway_side.acts()
-        yield Act(1.0, "time passes", self._let_time_pass)
+        yield Act(0.7, "time passes", self._let_time_pass)
 
     def _chosen(self, acts: Iterable[Act]) -> Act:
         possible = list(acts)
@@ -199,7 +201,8 @@ class SimulatedWorld:
         """Whether a kill is due, and this seam is it: what is seldom passed is hit as often as what is common."""
         if self.calm or not self._deaths_due or self._deaths_due[0] > self.steps:
             return False
-        if self.dice.random() >= 1 / (1 + self._seen_at[kind]):
+        overdue = self.steps - self._deaths_due[0]
+        if self.dice.random() >= max(1 / (1 + self._seen_at[kind]), overdue / _LONGEST_REPRIEVE):
             return False
         self._deaths_due.pop(0)
         return True
