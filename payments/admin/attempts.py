@@ -5,14 +5,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, reverse
-from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from payments import services
-from payments.admin.gateways import BY_GATEWAY, GatewayAdmin, InReview
+from payments.admin.gateways import BY_GATEWAY, GatewayAdmin, HistoryInline, InReview
 from payments.admin.giving_back import refund_act, refund_url
 from payments.models import Attempt, Callback, Move
 from payments.states import OPEN, AttemptStatus, Source
@@ -35,22 +34,10 @@ def _attempt_acts(attempt: Attempt) -> tuple[Action, ...]:
     return (*acts, *refund_act(attempt))
 
 
-class MoveInline(TabularInline):
+class MoveInline(HistoryInline):
     """The history of an attempt."""
 
     model = Move
-    fields: ClassVar = ["at", "from_status", "to_status", "source", "why"]
-    readonly_fields: ClassVar = fields
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """History is written by moves only."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """History is not edited."""
-        return False
 
 
 @admin.register(Attempt)

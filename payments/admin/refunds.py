@@ -5,14 +5,13 @@ from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, reverse
-from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from payments import services
-from payments.admin.gateways import BY_GATEWAY, GatewayAdmin, InReview
+from payments.admin.gateways import BY_GATEWAY, GatewayAdmin, HistoryInline, InReview
 from payments.admin.giving_back import outcome
 from payments.models import Refund, RefundMove
 from payments.states import RefundStatus, Source
@@ -39,22 +38,10 @@ def _acts(refund: Refund) -> tuple[Action, ...]:
     return (Action("Ask the gateway now", reverse("admin:payments_refund_ask", args=[refund.pk])),)
 
 
-class RefundMoveInline(TabularInline):
+class RefundMoveInline(HistoryInline):
     """The history of a refund."""
 
     model = RefundMove
-    fields: ClassVar = ["at", "from_status", "to_status", "source", "why"]
-    readonly_fields: ClassVar = fields
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """History is written by moves only."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """History is not edited."""
-        return False
 
 
 @admin.register(Refund)
