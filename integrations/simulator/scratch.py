@@ -84,10 +84,11 @@ def scratch_database() -> Iterator[Scratch]:
     shop = str(before["NAME"])
     template, name = f"{shop}_simulation", f"{shop}_simulation_{os.getpid()}"
     with psycopg.connect(**_parameters(shop), autocommit=True) as admin:
+        _require_ours(admin, template)
+        _require_ours(admin, name)
         try:
             _make_template(admin, template, described)
-            _require_ours(admin, name)
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            _drop(admin, name)
             admin.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
             )
@@ -97,7 +98,7 @@ def scratch_database() -> Iterator[Scratch]:
                 yield Scratch(monitor)
         finally:
             described.update(before)
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            _drop(admin, name)
 
 
 def _make_template(admin: "psycopg.Connection[Any]", template: str, described: dict[str, Any]) -> None:
@@ -107,8 +108,7 @@ def _make_template(admin: "psycopg.Connection[Any]", template: str, described: d
         digest = _digest()
         if _comment(admin, template) == f"{_MARK} {digest}":
             return
-        _require_ours(admin, template)
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(template)))
+        _drop(admin, template)
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
         _mark(admin, template, "unfinished")
         _lead_to(described, template)
@@ -175,6 +175,10 @@ def _require_ours(admin: "psycopg.Connection[Any]", name: str) -> None:
     exists = admin.execute("SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", [name]).fetchone()
     if exists and exists[0] and not _comment(admin, name).startswith(_MARK):
         raise NotOurs(f"The database {name} was not made by a simulation: it is left alone.")
+
+
+def _drop(admin: "psycopg.Connection[Any]", name: str) -> None:
+    admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _comment(admin: "psycopg.Connection[Any]", name: str) -> str:

@@ -1,13 +1,14 @@
 """Ids that grow with time, and order numbers that survive a telephone."""
 
+from concurrent.futures import ThreadPoolExecutor
 from time import sleep
-from uuid import RFC_4122
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from shop.kernel.ids import as_uuid, new_id, new_order_number, normal_order_number
+from shop.kernel.ids import as_uuid, ids_made_by, new_id, new_order_number, normal_order_number
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 NUMBERS = some.builds(new_order_number)
@@ -17,6 +18,16 @@ def test_ids_are_uuids_of_version_seven() -> None:
     made = new_id()
 
     assert (made.version, made.variant) == (7, RFC_4122)
+
+
+def test_a_simulation_makes_the_ids_of_its_own_context_only() -> None:
+    made = UUID(int=7)
+
+    with ids_made_by(lambda: made), ThreadPoolExecutor(1) as pool:
+        assert new_id() == made
+        assert pool.submit(new_id).result() != made
+
+    assert new_id() != made
 
 
 def test_a_later_id_is_greater() -> None:

@@ -16,7 +16,7 @@ from redis import Redis
 from integrations.embedded.ports import any_free
 from settings.celery import app
 from shop.kernel import tasks
-from shop.kernel.tasks import wake
+from shop.kernel.tasks import wake, wake_for_all, wake_ups_heard_by
 from shop.kernel.tracing import Trace, tracing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,6 +64,18 @@ def test_a_transaction_that_fails_wakes_nobody() -> None:
     with pytest.raises(LookupError):
         wake_and_fail()
 
+    assert sent() == []
+
+
+def test_a_simulation_hears_of_both_kinds_of_wake_ups_instead_of_the_broker() -> None:
+    heard = []
+
+    with wake_ups_heard_by(lambda task, primitives: heard.append((task, dict(primitives)))), transaction.atomic():
+        wake(TASK, order_id="42")
+        wake_for_all(TASK)
+        wake_for_all(TASK)
+
+    assert heard == [(TASK, {"order_id": "42"}), (TASK, {}), (TASK, {})]
     assert sent() == []
 
 
