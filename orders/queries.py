@@ -11,7 +11,7 @@ from django.db.models import Min, Q
 
 from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEntry
 from orders.errors import OrderNotFound
-from orders.models import Order
+from orders.models import Capture, Order
 from orders.states import Status
 from shop.kernel.money import Money
 from shop.kernel.priced import PricedLine, Totals
@@ -71,6 +71,12 @@ def payables(*, order_ids: Sequence[UUID]) -> dict[UUID, PayableOrder]:
     """Return what payments must know of several orders; those there are not are missing from the answer."""
     rows = _rows(f"{_PAYABLE} WHERE id = ANY(%s::uuid[])", [list(order_ids)])
     return {row["id"]: _payable(row) for row in rows}
+
+
+def due_back(*, order_id: UUID) -> dict[UUID, Money]:
+    """Return, payment by payment, what the order has said it cannot keep; payments it keeps are missing."""
+    captures = Capture.objects.filter(order_id=order_id, due_back_minor__gt=0)
+    return {capture.payment_id: Money(capture.due_back_minor, capture.currency) for capture in captures}
 
 
 def taken_as_paid(*, since: datetime, limit: int, after: UUID | None = None) -> list[PayableOrder]:

@@ -99,6 +99,15 @@ class RefundExceedsCaptured(Conflict):
         )
 
 
+class NothingLeftToRefund(Conflict):
+    """All that came is back, or on its way back."""
+
+    code = "nothing_left_to_refund"
+
+    def __init__(self, *, payment_id: UUID) -> None:
+        super().__init__("Nothing is left to give back: all of it is back or on its way.", payment_id=str(payment_id))
+
+
 class CallbackNotRetryable(Conflict):
     """The callback was applied already, or is waiting for its turn."""
 

@@ -150,6 +150,16 @@ REFUND_TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
     _R.REJECTED: frozenset(),
     _R.REVERSED: frozenset(),
 }
+# Money an order cannot keep: nobody of the shop has to ask for it, and nobody has to ask again.
+DUE = frozenset(
+    {
+        RefundCause.LATE_PAYMENT,
+        RefundCause.DOUBLE_PAYMENT,
+        RefundCause.SURPLUS,
+        RefundCause.UNDERPAID,
+        RefundCause.CANCELLED,
+    }
+)
 # In these the amount is kept on the attempt (`refund_held`).
 HOLDING = frozenset({_R.REQUESTED, _R.SUBMITTED, _R.UNKNOWN, _R.SUCCEEDED})
 

@@ -1,7 +1,7 @@
 """Refunds: money on its way back, to be read only; what may be done is asked of the gateway."""
 
 from typing import ClassVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin
@@ -129,14 +129,10 @@ def _ask(_request: HttpRequest, refund: Refund) -> str:
 
 
 def _again(_request: HttpRequest, refund: Refund) -> str:
-    """Give the same amount back once more; asked twice about the same refund, it is done once."""
+    """Give the same amount back once more, or what is left; asked twice about the same refund, it is done once."""
     if refund.status not in _UNDONE:
         return f"Nothing to do: this refund is {refund.status}."
-    fresh = services.give_back(
-        payment_id=refund.attempt_id,
-        amount=Money(refund.amount, refund.currency),
-        reason=refund.reason or f"Once more: {refund.cause}",
-        once=uuid5(refund.pk, "again"),
-        now=utc_now(),
-    )
-    return outcome(fresh)
+    fresh = services.give_back_again(refund_id=refund.pk, now=utc_now())
+    wanted = Money(refund.amount, refund.currency)
+    less = f" Of {money_text(wanted.amount, wanted.currency)} only this was left." if fresh.amount < wanted else ""
+    return outcome(fresh) + less

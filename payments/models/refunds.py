@@ -12,7 +12,8 @@ class Refund(models.Model):
     """Money of one attempt on its way back to whoever paid.
 
     The row, whose id is the idempotency key, is committed before the gateway is asked. Its amount is held on the
-    attempt (`refund_held`) until it is rejected or reversed. `next_try_at` is when the clock asks the gateway again.
+    attempt (`refund_held`) until it is rejected or reversed. `next_try_at` is when the clock asks the gateway again;
+    of a rejected one, when it sees to the rest of what is due.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id)

@@ -10,6 +10,7 @@ from payments.services.reconciliation import dismiss_finding, fix_finding, recon
 from payments.services.refunds import (
     adopt_refunds_of,
     give_back,
+    give_back_again,
     poll_refund,
     request_due_refund,
     request_refund,
@@ -29,6 +30,7 @@ __all__ = [
     "expire_order",
     "fix_finding",
     "give_back",
+    "give_back_again",
     "look",
     "open_payable",
     "poll",

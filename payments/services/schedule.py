@@ -37,7 +37,8 @@ def next_refund_try(*, status: RefundStatus, tries: int, now: datetime) -> datet
             return _delayed(settings.PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS, max(0, tries - 1), now)
         case RefundStatus.UNKNOWN:
             return _delayed(settings.PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS, tries, now)
-        case RefundStatus.SUBMITTED:
+        case RefundStatus.SUBMITTED | RefundStatus.REJECTED:
+            # Of one that was refused the rest may still be due; nobody is made to hurry by either.
             delays = settings.PAYMENT_REFUND_POLL_DELAYS_SECONDS
             return _delayed(delays, min(tries, len(delays) - 1), now)
         case RefundStatus.SUCCEEDED:

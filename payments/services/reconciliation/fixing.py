@@ -7,7 +7,9 @@ from uuid import UUID
 
 from django.conf import settings
 
+from orders import queries as orders
 from orders import services as order_services
+from orders.dto import MoneyTaken
 from payments.errors import FindingNotFixable, FindingNotOpen
 from payments.models import Attempt, Finding
 from payments.services.ledger import post_missing_capture
@@ -15,11 +17,14 @@ from payments.services.reconciliation.drift import REFUND_KINDS, SESSION_KINDS, 
 from payments.services.reconciliation.findings import close, lock_open, open_finding
 from payments.services.reconciliation.gateway import gateway_drifts
 from payments.services.reconciliation.house import CAPTURES, ledger_drifts, money_drifts, moneyless_drifts
-from payments.services.refunds import adopt_refunds_of
+from payments.services.refunds import adopt_refunds_of, give_back_due
 from payments.services.settling import settle
-from payments.states import AttemptStatus, FindingKind, FindingState, Source
+from payments.states import AttemptStatus, FindingKind, FindingState, RefundCause, Source
 from shop.kernel.money import Money
 from shop.kernel.transactions import forbid_unit_of_work, unit_of_work
+
+# Orders that keep no money, unless a person is to decide, and why it goes back.
+_CLOSED = {"cancelled": RefundCause.CANCELLED, "expired": RefundCause.LATE_PAYMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +99,43 @@ def _adopt_refunds(attempt_id: UUID, source: Source, now: datetime) -> str:
 
 
 def _count_money(attempt_id: UUID, source: Source, now: datetime) -> str:
-    """Tell the order of all its money, as `payment.success` would have; what it counted before stays counted."""
-    del source
-    told = _counted(Attempt.objects.values_list("payable_id", flat=True).get(id=attempt_id), now)
-    return f"the order was told of its money: {', '.join(told)}"
+    """Tell the order of all its money, as `payment.success` would have, and give back what it had counted and is due.
+
+    What the order only now declares due back follows its event.
+    """
+    order_id = Attempt.objects.values_list("payable_id", flat=True).get(id=attempt_id)
+    told = _counted(order_id, now)
+    known = [payment_id for payment_id, taken in told.items() if taken is MoneyTaken.ALREADY_COUNTED]
+    asked = "".join(
+        f"; {money.major()} {money.currency} asked back" for money in _asked_back(order_id, known, source, now)
+    )
+    return f"the order was told of its money: {', '.join(told.values())}{asked}"
 
 
 @unit_of_work
-def _counted(order_id: UUID, now: datetime) -> list[str]:
+def _counted(order_id: UUID, now: datetime) -> dict[UUID, MoneyTaken]:
     captured = Attempt.objects.filter(payable_id=order_id, status=AttemptStatus.SUCCEEDED).order_by("id")
-    return [
-        order_services.mark_paid(
+    return {
+        attempt.id: order_services.mark_paid(
             order_id=order_id, payment_id=attempt.id, amount=Money(attempt.captured, attempt.currency), now=now
-        ).value
+        )
         for attempt in captured
+    }
+
+
+def _asked_back(order_id: UUID, payment_ids: list[UUID], source: Source, now: datetime) -> list[Money]:
+    """Ask for what these payments still keep although their order is closed and has declared it due back."""
+    order = orders.payable(order_id=order_id)
+    cause = _CLOSED.get(order.status) if order else None
+    if cause is None:
+        return []
+    due = orders.due_back(order_id=order_id)
+    asked = [
+        give_back_due(payment_id=payment_id, due=due[payment_id], cause=cause, source=source, now=now)
+        for payment_id in payment_ids
+        if payment_id in due
     ]
+    return [refund.amount for refund in asked if refund]
 
 
 def _post_capture(attempt_id: UUID, source: Source, now: datetime) -> str:

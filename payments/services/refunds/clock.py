@@ -9,6 +9,7 @@ from payments.queries import UNANSWERED_REVIEW, RefundRow, lock_refund, refund_r
 from payments.services.circuits import GatewayHeldBack
 from payments.services.moves import Reason
 from payments.services.refunds.moves import hold_refund_for_review, settled_refund
+from payments.services.refunds.rest import give_back_rest
 from payments.services.refunds.settling import settle_refund_row
 from payments.services.schedule import LEASE_SECONDS, next_refund_try
 from payments.states import RefundStatus, Source
@@ -19,7 +20,7 @@ _UNANSWERED = frozenset({RefundStatus.REQUESTED, RefundStatus.UNKNOWN})
 
 
 def poll_refund(*, refund_id: UUID, now: datetime) -> RefundSettlement | None:
-    """Settle a refund whose turn has come; None when another clock took the turn.
+    """Settle a refund whose turn has come, or see to the rest of one refused; None when another clock took the turn.
 
     GatewayUnavailable and GatewayRefused pass through: the next turn is written down before the call; one in which
     the gateway was not asked is not counted. The last turn of a refund the gateway never answered for gives it to a
@@ -30,7 +31,8 @@ def poll_refund(*, refund_id: UUID, now: datetime) -> RefundSettlement | None:
     if refund is None or not _claim_turn(refund, now):
         return None
     try:
-        settlement = settle_refund_row(refund=refund, source=Source.POLL, now=now)
+        serve = give_back_rest if refund.status is RefundStatus.REJECTED else settle_refund_row
+        settlement = serve(refund=refund, source=Source.POLL, now=now)
     except GatewayHeldBack as error:
         _put_off(refund, now + timedelta(seconds=error.retry_after_seconds))
         raise

@@ -1,14 +1,17 @@
 """Giving money back because somebody asks: written down and held, then sent at once if the gateway answers."""
 
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 
 from payments.dto import RefundView
+from payments.errors import RefundNotFound
 from payments.ports import GatewayRefused, GatewayUnavailable
-from payments.queries import refund
-from payments.services.refunds.requests import request_refund
+from payments.queries import refund, refund_row
+from payments.services.refunds.adopting import adopt_refunds_of
+from payments.services.refunds.requests import request_again, request_refund
 from payments.services.refunds.settling import settle_refund
 from payments.states import Source
 from shop.kernel.money import Money
@@ -26,7 +29,25 @@ def give_back(
     RefundExceedsCaptured.
     """
     forbid_unit_of_work("Giving money back")
-    asked = request_refund(payment_id=payment_id, amount=amount, reason=reason, once=once, now=now)
+    return _sent(request_refund(payment_id=payment_id, amount=amount, reason=reason, once=once, now=now), now)
+
+
+def give_back_again(*, refund_id: UUID, now: datetime) -> RefundView:
+    """Give back once more what a refund that came to nothing was to, or what is left of it, and return the new refund.
+
+    However often it is asked for, it is done once. Raises RefundNotFound and NothingLeftToRefund.
+    """
+    forbid_unit_of_work("Giving money back")
+    undone = refund_row(refund_id=refund_id)
+    if undone is None:
+        raise RefundNotFound(refund_id=refund_id)
+    with suppress(GatewayUnavailable, GatewayRefused):
+        # What went back without us is not left. A gateway that tells nothing refuses by itself what is too much.
+        adopt_refunds_of(attempt_id=undone.attempt_id, source=Source.STAFF, now=now)
+    return _sent(request_again(refund=undone, now=now), now)
+
+
+def _sent(asked: RefundView, now: datetime) -> RefundView:
     try:
         settle_refund(refund_id=asked.refund_id, source=Source.STAFF, now=now)
     except (GatewayUnavailable, GatewayRefused) as error:

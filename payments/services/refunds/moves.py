@@ -15,7 +15,7 @@ from payments.queries import RefundRow
 from payments.services import ledger
 from payments.services.moves import Reason
 from payments.services.schedule import next_refund_try
-from payments.states import HOLDING, RefundStatus, Source, check_refund_move
+from payments.states import DUE, HOLDING, RefundStatus, Source, check_refund_move
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import joins_unit_of_work
@@ -115,7 +115,7 @@ def move_refund(
         failure_code=_failure_code(last, word, reason),
         review_reason="",
         tries=0,
-        next_try_at=next_refund_try(status=last, tries=0, now=reason.now),
+        next_try_at=_first_turn(refund, last, word, reason.now),
         moved_at=reason.now,
     )
     _write(moved, steps or [(last, last)], _held(refund, last), reason)
@@ -150,6 +150,16 @@ def settled_refund(*, refund: RefundRow, outcome: Outcome, source: Source) -> Re
     if outcome is Outcome.QUARANTINED:
         log.error("refund.quarantined", source=source.value, why=refund.review_reason, **ids)
     return RefundSettlement(refund_id=refund.id, outcome=outcome, status=refund.status.value)
+
+
+def _first_turn(refund: RefundRow, last: RefundStatus, word: GatewayRefund | None, now: datetime) -> datetime | None:
+    """Return when to look next; what an order cannot keep and the gateway refused to give back is looked into at once.
+
+    What a bank rejected has a word of the gateway's, and is a person's.
+    """
+    if last is RefundStatus.REJECTED:
+        return now if word is None and refund.cause in DUE else None
+    return next_refund_try(status=last, tries=0, now=now)
 
 
 def _failure_code(last: RefundStatus, word: GatewayRefund | None, reason: Reason) -> str:

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import structlog
 
 from payments.dto import RefundView
-from payments.errors import PaymentNotFound, RefundExceedsCaptured
+from payments.errors import NothingLeftToRefund, PaymentNotFound, RefundExceedsCaptured
 from payments.queries import AttemptRow, RefundRow, lock_payment, refund_of_event, refund_view
 from payments.services.moves import Reason
 from payments.services.refunds.moves import hold
@@ -20,7 +20,7 @@ from shop.kernel.transactions import joins_unit_of_work, unit_of_work
 
 log = structlog.get_logger(__name__)
 
-_SETTLE = "payments.tasks.settle_refund"
+SETTLE = "payments.tasks.settle_refund"
 
 
 @unit_of_work
@@ -46,24 +46,37 @@ def request_refund(
     wanted = left if amount is None else amount
     if wanted.currency != left.currency or not Money.zero(left.currency) < wanted <= left:
         raise RefundExceedsCaptured(payment_id=payment_id, refundable=left)
-    refund = new_refund(attempt=attempt, amount=wanted, cause=RefundCause.REQUESTED, now=now)
-    first_turn = now + timedelta(seconds=LEASE_SECONDS)
-    refund = replace(refund, reason=reason, next_try_at=first_turn)
-    hold(refund=refund, due_event_id=once, reason=Reason(source=Source.STAFF, why=refund.cause.value, now=now))
-    return refund_view(row=refund)
+    return _requested(attempt, wanted, reason=reason, once=once, now=now)
+
+
+@unit_of_work
+def request_again(*, refund: RefundRow, now: datetime) -> RefundView:
+    """Ask once more for what a refund that came to nothing was to give back, or for what is left of it, once.
+
+    The caller goes on as after `request_refund`. Raises PaymentNotFound and NothingLeftToRefund.
+    """
+    attempt = _locked(refund.attempt_id)
+    once = uuid5(refund.id, "again")
+    known = refund_of_event(due_event_id=once)
+    if known is not None:
+        return refund_view(row=known)
+    wanted = min(refund.money, refundable(attempt=attempt))
+    if not wanted:
+        raise NothingLeftToRefund(payment_id=attempt.id)
+    return _requested(attempt, wanted, reason=refund.reason or f"Once more: {refund.cause}", once=once, now=now)
 
 
 @joins_unit_of_work
 def request_due_refund(
-    *, payment_id: UUID, amount: Money, cause: RefundCause, due_event_id: UUID, now: datetime
+    *, payment_id: UUID, amount: Money, cause: RefundCause, due_event_id: UUID | None, now: datetime
 ) -> RefundView | None:
-    """Ask for money back that an order cannot keep, once for each event, and have it sent after the commit.
+    """Ask for money back that an order cannot keep, once for each event that has an id, and have it sent afterwards.
 
     Where less is left than is due, because some of it went back already, what is left goes back; None for nothing.
     Raises PaymentNotFound.
     """
     attempt = _locked(payment_id)
-    known = refund_of_event(due_event_id=due_event_id)
+    known = refund_of_event(due_event_id=due_event_id) if due_event_id else None
     if known is not None:
         return refund_view(row=known)
     left = refundable(attempt=attempt)
@@ -74,7 +87,7 @@ def request_due_refund(
         return None
     refund = new_refund(attempt=attempt, amount=owed, cause=cause, now=now)
     hold(refund=refund, due_event_id=due_event_id, reason=Reason(source=Source.ORDER, why=cause.value, now=now))
-    wake(_SETTLE, refund_id=str(refund.id))
+    wake(SETTLE, refund_id=str(refund.id))
     return refund_view(row=refund)
 
 
@@ -107,6 +120,14 @@ def new_refund(*, attempt: AttemptRow, amount: Money, cause: RefundCause, now: d
         created_at=now,
         moved_at=now,
     )
+
+
+def _requested(attempt: AttemptRow, amount: Money, *, reason: str, once: UUID | None, now: datetime) -> RefundView:
+    refund = new_refund(attempt=attempt, amount=amount, cause=RefundCause.REQUESTED, now=now)
+    first_turn = now + timedelta(seconds=LEASE_SECONDS)
+    refund = replace(refund, reason=reason, next_try_at=first_turn)
+    hold(refund=refund, due_event_id=once, reason=Reason(source=Source.STAFF, why=refund.cause.value, now=now))
+    return refund_view(row=refund)
 
 
 def _locked(payment_id: UUID) -> AttemptRow:

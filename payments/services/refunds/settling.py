@@ -13,8 +13,10 @@ from payments.services import gateways
 from payments.services.circuits import GatewayHeldBack
 from payments.services.moves import Reason
 from payments.services.refunds.moves import hold_refund_for_review, move_refund, settled_refund
+from payments.services.refunds.requests import SETTLE
 from payments.services.schedule import LEASE_SECONDS
 from payments.states import RefundCause, RefundStatus, Source, refund_moves_to
+from shop.kernel.tasks import wake
 from shop.kernel.transactions import forbid_unit_of_work, unit_of_work
 
 _ENDED = frozenset({RefundStatus.REJECTED, RefundStatus.REVERSED})
@@ -131,7 +133,10 @@ def _reject(refund: RefundRow, reason: Reason) -> tuple[RefundRow, Outcome]:
     if current.gateway_refund_id or current.status in _ENDED:
         return current, Outcome.UNCHANGED
     path = refund_moves_to(current.status, RefundState.REJECTED)
-    return move_refund(refund=current, path=path, word=None, reason=reason), Outcome.MOVED
+    rejected = move_refund(refund=current, path=path, word=None, reason=reason)
+    if rejected.next_try_at is not None:
+        wake(SETTLE, refund_id=str(rejected.id))
+    return rejected, Outcome.MOVED
 
 
 def _locked(refund: RefundRow) -> RefundRow:
