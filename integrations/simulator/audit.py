@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from integrations.simulator.acts import Broken
-from integrations.simulator.gateway import Books
+from integrations.simulator.books import Books
 
 Row = dict[str, Any]
 

@@ -12,7 +12,7 @@ from integrations.kafka.envelope import Arrived, of_log
 from integrations.kafka.groups import group, group_names
 from integrations.simulator import turns
 from integrations.simulator.acts import Act, Ended, World
-from integrations.simulator.gateway import Callback
+from integrations.simulator.books import Callback
 from payments import services as payments
 from shop.kernel.outbox import queue
 from shop.kernel.outbox.services import SHARDS

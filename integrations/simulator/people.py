@@ -8,8 +8,7 @@ from uuid import UUID
 from integrations.kafka import parking
 from integrations.simulator.acts import Act, Ended, World
 from integrations.simulator.audit import Audit, Row
-from integrations.simulator.gateway import Session
-from integrations.simulator.shoppers import Shopper
+from integrations.simulator.books import Session
 from orders import services as orders
 from payments import services as payments
 from payments.dto import SessionState
@@ -21,8 +20,8 @@ from shop.kernel.money import Money
 class Staff:
     """Support and warehouse: send goods, call orders off, give money back, look at what waits for a person."""
 
-    def __init__(self, world: World, audit: Audit, shoppers: list[Shopper]) -> None:
-        self._world, self._audit, self._shoppers = world, audit, shoppers
+    def __init__(self, world: World, audit: Audit) -> None:
+        self._world, self._audit = world, audit
         self._caller = Caller(id=world.new_id(), guest=False, staff=True)
 
     def acts(self) -> Iterator[Act]:

@@ -10,7 +10,8 @@ from cart import services as cart
 from checkout import services as checkout
 from checkout.dto import CheckoutRequest
 from integrations.simulator.acts import Act, Ended, World
-from integrations.simulator.gateway import PAGE, Session
+from integrations.simulator.books import Session
+from integrations.simulator.gateway import PAGE
 from orders import services as orders
 from payments import services as payments
 from payments.dto import PaymentView, Started

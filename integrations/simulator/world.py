@@ -74,7 +74,7 @@ class SimulatedWorld:
         self.audit = Audit(scratch.monitor, units=UNITS)
         self.machinery = Machinery(self)
         self.shoppers = [Shopper(self, number, list(ARTICLES)) for number in range(1, plan.purchases + 1)]
-        self.staff, self.gateway_side = Staff(self, self.audit, self.shoppers), GatewaySide(self)
+        self.staff, self.gateway_side = Staff(self, self.audit), GatewaySide(self)
         stage.decide, stage.notes = self._fate, []
 
     @property
