@@ -10,6 +10,7 @@ from notifications.ports import AddressRefused, NoAnswer
 
 HTTP_PORT = 80
 HTTPS_PORT = 443
+HIGHEST_PORT = 65_535
 LONGEST_URL = 2_000
 # One strict form instead of a parser's opinion: no user, no fragment, no control sign, no backslash, ASCII only.
 _URL = re.compile(
@@ -73,6 +74,8 @@ def parse(url: str) -> Target:
         )
     encrypted = found["scheme"] == "https"
     port = int(found["port"]) if found["port"] else HTTPS_PORT if encrypted else HTTP_PORT
+    if not 1 <= port <= HIGHEST_PORT:
+        raise AddressRefused(f"Port {port} does not exist: ports go from 1 to {HIGHEST_PORT}.")
     target = found["target"] if found["target"].startswith("/") else f"/{found['target']}"
     return Target(encrypted=encrypted, host=found["host"].strip("[]").lower(), port=port, target=target)
 
