@@ -1,6 +1,6 @@
 """What orders refuses."""
 
-from shop.kernel.errors import NotFound, Unavailable
+from shop.kernel.errors import Conflict, NotFound, Unavailable
 
 
 class OrderNotFound(NotFound):
@@ -8,6 +8,15 @@ class OrderNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such order.")
+
+
+class OrderRefunded(Conflict):
+    """All the money of the order has gone back: its goods do not leave."""
+
+    code = "order_refunded"
+
+    def __init__(self) -> None:
+        super().__init__("All the money of this order has gone back; its goods are not sent.")
 
 
 class OrderNumbersTaken(Unavailable):

@@ -105,7 +105,7 @@ class FulfilOrderView(InternalView):
     @extend_schema(operation_id="internal_fulfil_order", request=FulfilOrderRequest, responses=InternalOrderSchema)
     @idempotent
     def post(self, request: Request, order_id: str) -> Response:
-        """Note that a paid order's goods are on their way."""
+        """Note that a paid order's goods are on their way; one whose money has all gone back is refused."""
         body = parsed(FulfilOrderRequest, request)
         order = services.fulfil(order_id=_order_id(order_id), tracking=body["tracking"], now=utc_now())
         return Response(internal_order_json(order))

@@ -6,12 +6,12 @@ from uuid import UUID
 import structlog
 
 from orders.dto import Expiry, OrderView
-from orders.errors import OrderNotFound
+from orders.errors import OrderNotFound, OrderRefunded
 from orders.events import OrderCancelled, OrderExpired, OrderFulfilled
 from orders.queries import order as read_order
 from orders.services.money import give_back_what_was_kept
 from orders.services.moves import change, locked, move, tell
-from orders.states import EntryType, Status, check_cancel
+from orders.states import EntryType, PaymentStatus, Status, check_cancel, check_move
 from shop.inventory import services as stock
 from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
@@ -86,8 +86,14 @@ def expire(*, order_id: UUID, now: datetime) -> Expiry:
 
 @unit_of_work
 def fulfil(*, order_id: UUID, tracking: str, now: datetime) -> OrderView:
-    """Note that a paid order's goods are on their way. OrderNotFound, IllegalTransition."""
+    """Note that a paid order's goods are on their way; what went back in part can be sent.
+
+    OrderNotFound, IllegalTransition, OrderRefunded.
+    """
     order = locked(order_id=order_id)
+    check_move(current=order.status, wanted=Status.FULFILLED)
+    if order.payment_status == PaymentStatus.REFUNDED:
+        raise OrderRefunded
     move(order, wanted=Status.FULFILLED, now=now, entry=EntryType.FULFILLED, detail=tracking, tracking=tracking)
     publish(
         OrderFulfilled(

@@ -1,5 +1,6 @@
 """`/internal`: what the house's own systems change."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import pytest
 
 from integrations.management.commands.seed import SCOPES
 from orders import services as orders
+from orders.dto import RefundNews, RefundTold
 from shop.kernel.clock import utc_now
 from shop.kernel.http.views import InternalView
 from shop.kernel.ids import new_id
@@ -49,6 +51,37 @@ def test_what_is_not_sent(system: Api, narrow: Api, staff: Api, order: Shown) ->
     assert problem(system("POST", "/internal/orders/nope/fulfil", {})) == (404, "not_found")
     assert problem(narrow("POST", path, {}), "scope") == (403, "insufficient_scope")
     assert problem(staff("POST", path, {})) == (401, "not_authenticated")
+
+
+def test_what_is_given_back_in_part_is_sent_and_what_is_given_back_whole_is_not(system: Api, order: Shown) -> None:
+    path = f"/internal/orders/{order['id']}/fulfil"
+    order_id, payment_id, total = UUID(order["id"]), new_id(), Money(**order["totals"]["total"])
+    with open_unit_of_work():
+        orders.mark_paid(order_id=order_id, payment_id=payment_id, amount=total, now=utc_now())
+    news = RefundNews(
+        event_id=new_id(),
+        refund_id=new_id(),
+        payment_id=payment_id,
+        amount=total,
+        told=RefundTold.SUCCEEDED,
+        why="requested",
+    )
+    with open_unit_of_work():
+        orders.note_refund(order_id=order_id, news=news, now=utc_now())
+
+    refused = system("POST", path, {})
+    with open_unit_of_work():
+        came_back = replace(news, event_id=new_id(), told=RefundTold.REVERSED)
+        orders.note_refund(order_id=order_id, news=came_back, now=utc_now())
+        part = replace(news, event_id=new_id(), refund_id=new_id(), amount=Money(1, total.currency))
+        orders.note_refund(order_id=order_id, news=part, now=utc_now())
+    sent = system("POST", path, {})
+
+    assert problem(refused) == (409, "order_refunded")
+    assert sent.status_code == 200
+    shapes.require(
+        sent.json(), {**shapes.INTERNAL_ORDER, "status": "fulfilled", "payment_status": "partially_refunded"}
+    )
 
 
 def test_stock_is_counted(system: Api, shopper: Api) -> None:

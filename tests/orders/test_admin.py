@@ -10,13 +10,15 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client, RequestFactory
 from pytest_django.fixtures import Settings
 
+from orders.dto import RefundTold
 from orders.models import Order
 from orders.states import Status
 from shop.kernel.auth.dto import Caller
+from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 from shop.kernel.panels import Action, Link, Panel, Row, way_back
 from tests.clients import logged_in
-from tests.orders.factories import again, order_in, pay, placed, refunds_due
+from tests.orders.factories import again, hear, news, order_in, pay, placed, refunds_due
 
 pytestmark = pytest.mark.django_db
 
@@ -192,6 +194,21 @@ def test_what_the_order_refuses_is_told_and_not_logged(support: Client, shopper:
 
     assert "An order cannot move from pending_payment to fulfilled." in answer.content.decode()
     assert again(order) == order
+    assert not LogEntry.objects.exists()
+
+
+def test_goods_whose_money_has_all_gone_back_are_not_sent(support: Client, shopper: Caller, now: datetime) -> None:
+    payment_id = new_id()
+    order = placed(caller=shopper, now=now)
+    pay(order, payment_id=payment_id, now=now)
+    hear(order, news(RefundTold.SUCCEEDED, payment_id), now=now)
+
+    page = support.get(f"{LIST}{order.order_id}/change/").content.decode()
+    answer = support.post(f"{LIST}{order.order_id}/fulfil/", {"reason": "x"}, follow=True)
+
+    assert f"{LIST}{order.order_id}/fulfil/" not in page
+    assert "All the money of this order has gone back; its goods are not sent." in answer.content.decode()
+    assert again(order).status == "paid"
     assert not LogEntry.objects.exists()
 
 

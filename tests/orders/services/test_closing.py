@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from orders import services
-from orders.dto import Expiry
-from orders.errors import OrderNotFound
+from orders.dto import Expiry, RefundTold
+from orders.errors import OrderNotFound, OrderRefunded
 from orders.models import Order
 from orders.states import Status
 from shop.kernel.auth.dto import Caller
@@ -18,6 +18,8 @@ from tests.orders.factories import (
     again,
     given_away,
     happened,
+    hear,
+    news,
     order_in,
     pay,
     placed,
@@ -177,6 +179,32 @@ def test_nothing_else_is_sent(status: Status, shopper: Caller, now: datetime) ->
         services.fulfil(order_id=order.order_id, tracking="", now=now)
 
     assert again(order) == order
+
+
+def test_goods_whose_money_has_all_gone_back_are_not_sent(shopper: Caller, now: datetime) -> None:
+    payment_id = new_id()
+    order = placed(caller=shopper, now=now)
+    pay(order, payment_id=payment_id, now=now)
+    hear(order, news(RefundTold.SUCCEEDED, payment_id), now=now)
+    refunded = again(order)
+
+    with pytest.raises(OrderRefunded):
+        services.fulfil(order_id=order.order_id, tracking="", now=now)
+
+    assert again(order) == refunded
+    assert (refunded.status, refunded.payment_status) == ("paid", "refunded")
+    assert "order.fulfilled" not in told(order)
+
+
+def test_goods_whose_money_has_gone_back_in_part_are_sent(shopper: Caller, now: datetime) -> None:
+    payment_id = new_id()
+    order = placed(caller=shopper, now=now)
+    pay(order, payment_id=payment_id, now=now)
+    hear(order, news(RefundTold.SUCCEEDED, payment_id, amount=Money(100, "EUR")), now=now)
+
+    sent = services.fulfil(order_id=order.order_id, tracking="", now=now)
+
+    assert (sent.status, sent.payment_status) == ("fulfilled", "partially_refunded")
 
 
 def test_a_reviewed_order_loses_its_flag_once(shopper: Caller, now: datetime) -> None:
