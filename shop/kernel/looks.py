@@ -43,6 +43,8 @@ _SHORTEST_ISSUED, _LONGEST_ISSUED = 14, 19
 # E.164. A telephone's country code may be an issuer's first digits: 39 is Italy and Diners.
 _LONGEST_TELEPHONE = 15
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# An account in groups of four, as people type it: two letters, two check digits, and up to thirty signs more.
+_IBAN = re.compile(r"\b[A-Za-z]{2}[0-9]{2}(?: [A-Za-z0-9]{4}){2,7}(?: [A-Za-z0-9]{1,3})?\b")
 # Digits in groups, as people type them: blanks, hyphens and dashes, dots, strokes.
 _RUN = re.compile(r"\+?[0-9]+(?:[\s./_\u2010-\u2015\u2212-]{1,3}[0-9]+)*")
 _GROUP = re.compile(r"[0-9]+")
@@ -71,8 +73,19 @@ def has_card_number(text: str) -> bool:
     if len(text) < _SHORTEST_ISSUED:
         return False
     # Full-width digits, and blanks that do not break, become those of ASCII.
-    plain = _UUID.sub("", unicodedata.normalize("NFKC", text))
+    plain = _IBAN.sub(_without_iban, _UUID.sub("", unicodedata.normalize("NFKC", text)))
     return any(_is_issued(number) for run in _RUN.findall(plain) for number, *_ in _numbers(run))
+
+
+def _without_iban(found: re.Match[str]) -> str:
+    """Take the longest valid IBAN away from where the groups begin; the word that follows may be as long as a group."""
+    groups = found[0].split(" ")
+    for many in range(len(groups), 2, -1):
+        account = "".join(groups[:many])
+        # ISO 7064: the country and its check digits go to the end, letters count from ten.
+        if int("".join(str(int(sign, 36)) for sign in account[4:] + account[:4])) % 97 == 1:
+            return " ".join(["-iban-", *groups[many:]])
+    return found[0]
 
 
 def _without_cards(found: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from orders.serializers import FulfilOrderRequest
 from settings.masking import mask, mask_text
 from shop.kernel.auth.api_keys import new_key
 from shop.kernel.ids import new_id, new_order_number
@@ -32,6 +33,12 @@ def test_a_value_with_a_secret_s_name_is_masked_whatever_it_is(name: str) -> Non
 @pytest.mark.parametrize("name", ["event", "order_id", "amount", "gateway", "caused_by", "path", "status", "attempts"])
 def test_other_names_keep_their_values(name: str) -> None:
     assert mask("canary", name=name) == "canary"
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_a_tracking_number_that_looks_like_a_card_is_kept_but_not_logged(card: str) -> None:
+    assert FulfilOrderRequest(data={"tracking": card}).is_valid()
+    assert mask({"tracking": card}) == {"tracking": MASK}
 
 
 @pytest.mark.parametrize("card", CARDS)

@@ -1,7 +1,7 @@
 """Card numbers are found however they are typed; what merely has many digits is left alone."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from shop.kernel.ids import new_id, new_order_number
@@ -131,6 +131,34 @@ def test_what_merely_has_many_digits_is_no_card_number(text: str) -> None:
 @given(row=some.builds(new_id), random=some.uuids(version=4), number=some.builds(new_order_number))
 def test_ids_and_order_numbers_are_no_card_numbers(row: object, random: object, number: str) -> None:
     assert not has_card_number(f"https://shop.example.com/{number}?payment_id={row}&other={random}")
+
+
+def iban(country: str, account: str) -> str:
+    """Return the IBAN of an account, in groups of four."""
+    number = int("".join(str(int(sign, 36)) for sign in f"{account}{country}00"))
+    whole = f"{country}{98 - number % 97:02}{account}"
+    return " ".join(whole[at : at + 4] for at in range(0, len(whole), 4))
+
+
+ACCOUNTS = some.builds(
+    iban,
+    some.sampled_from(["DE", "AT", "BE", "ES", "FR", "PL", "de"]),
+    some.text("0123456789", min_size=12, max_size=26),
+)
+
+
+@given(account=ACCOUNTS, card=some.sampled_from(CARDS))
+@example(account=iban("DE", "424242424242424200"), card=CARDS[0])
+@example(account=iban("PL", "42424242424242424242"), card=CARDS[0])
+def test_an_iban_is_no_card_number_and_hides_none(account: str, card: str) -> None:
+    assert not has_card_number(account)
+    assert not has_card_number(f"Account {account} bank")
+    assert has_card_number(f"{account} {card}")
+    assert has_card_number(f"{card} {account}")
+
+
+def test_what_merely_begins_like_an_iban_hides_no_card() -> None:
+    assert has_card_number("DE00 4242 4242 4242 4242")
 
 
 @pytest.mark.parametrize(
