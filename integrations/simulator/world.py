@@ -284,7 +284,9 @@ class SimulatedWorld:
             if row["review_reason"] and self._is_new(row["id"], row["review_reason"]):
                 yield Act(1, f"staff looks at {row['name']}", partial(self.staff.look_at_refund, row["id"]))
         for row in self.audit.findings:
-            if self._is_new(row["id"], row["detail"]):
+            # What could not be mended while the payment was not settled here is tried again when it is.
+            attempt = self.audit.attempts.get(row["attempt_id"], {"status": "unknown here"})
+            if self._is_new(row["id"], f"{row['detail']} {attempt['status']}"):
                 yield Act(1, f"staff fixes {row['kind']} {row['name']}", partial(self.staff.fix, row["id"]))
 
     def _is_new(self, row_id: UUID, state: str) -> bool:
