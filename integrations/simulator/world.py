@@ -284,9 +284,10 @@ class SimulatedWorld:
             if row["review_reason"] and self._is_new(row["id"], row["review_reason"]):
                 yield Act(1, f"staff looks at {row['name']}", partial(self.staff.look_at_refund, row["id"]))
         for row in self.audit.findings:
-            # What could not be mended while the payment was not settled here is tried again when it is.
-            attempt = self.audit.attempts.get(row["attempt_id"], {"status": "unknown here"})
-            if self._is_new(row["id"], f"{row['detail']} {attempt['status']}"):
+            # What could not be mended yet is tried again when its payment or its refunds have moved.
+            attempt = self.audit.attempts.get(row["attempt_id"], {})
+            stands = " ".join(str(attempt.get(figure)) for figure in ("status", "refund_held", "refunded"))
+            if self._is_new(row["id"], f"{row['detail']} {stands}"):
                 yield Act(1, f"staff fixes {row['kind']} {row['name']}", partial(self.staff.fix, row["id"]))
 
     def _is_new(self, row_id: UUID, state: str) -> bool:
