@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,7 +99,10 @@ class Supervisor:
             self._stop_together([charge for charge in running if charge.process.stop_step == step])
         self.services.stop()
         for charge in self._charges:
-            _remove_metrics(charge.process)
+            if folder := _remove_metrics(charge.process):
+                # Refused while another process has figures beside it: the last one takes the folder along.
+                with suppress(OSError):
+                    folder.parent.rmdir()
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """Somebody who shops, as black-box tests see them: a frontend that knows the steps of a purchase."""
 
+from http import HTTPStatus
 from typing import Any
 
 from integrations.demo.frontend import Frontend
@@ -46,10 +47,18 @@ class Shopper(Frontend):
         return self.order(self.check_out())
 
     def start_payment(self, order: Shown) -> Shown:
-        """Ask to be sent to the gateway."""
-        body = {"order_id": order["id"], "return_url": f"{self.base_url}/docs"}
-        payment: Shown = self.call("POST", "/payments", body, key=str(new_id()))
-        return payment
+        """Ask to be sent to the gateway; while it is too busy to answer, the same call goes on with the payment."""
+        body, key = {"order_id": order["id"], "return_url": f"{self.base_url}/docs"}, str(new_id())
+
+        def answered() -> Shown | None:
+            answer = self.ask("POST", "/payments", body, key=key)
+            if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                return None
+            assert answer.status < HTTPStatus.MULTIPLE_CHOICES, answer
+            payment: Shown = answer.body
+            return payment
+
+        return eventually("the gateway to answer", answered)
 
     def pay_order(self, order: Shown, *, card: str = GOOD_CARD) -> Shown:
         """Start a payment and hand the card to the gateway's page."""
