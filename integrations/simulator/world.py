@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -97,6 +97,10 @@ class SimulatedWorld:
 
     def play(self) -> None:
         """Live, then come to rest; Broken as soon as anything is wrong."""
+        # A context of its own: a trace the caller has begun would be every job's, and none would make an id for one.
+        Context().run(self._play)
+
+    def _play(self) -> None:
         with self._told():
             self.start("the shelves are filled", self._fill_the_shelves, lambda _answer: None)
             self.calm = False

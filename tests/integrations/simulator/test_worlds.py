@@ -10,6 +10,7 @@ from django.db import connection
 from integrations.simulator.running import simulate
 from integrations.simulator.scratch import NotOurs, scratch_database
 from integrations.simulator.world import Plan
+from shop.kernel.tracing import Trace, tracing
 from tests.integrations.simulator.planted import hunt
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,6 +37,15 @@ def test_the_same_seed_plays_the_same_steps_whatever_was_played_before() -> None
 
     assert among_others.digests[7] == alone.digests[7]
     assert among_others.digests[6] != alone.digests[7]
+
+
+def test_a_trace_that_somebody_has_begun_changes_no_step() -> None:
+    alone = simulate([plan(3)])
+
+    with tracing(Trace(correlation_id="somebody's")):
+        traced = simulate([plan(3)])
+
+    assert traced.digests == alone.digests
 
 
 def test_another_process_plays_the_same_steps() -> None:
