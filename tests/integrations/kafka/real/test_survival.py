@@ -68,6 +68,20 @@ def test_the_only_broker_is_killed_and_comes_back(one_broker: Cluster, listening
     assert_sound(shoppers, listening)
 
 
+def test_members_that_come_and_go_in_the_middle_double_nothing(three_brokers: Cluster, listening: Group) -> None:
+    shoppers = keys()
+
+    with relaying(), consuming(listening) as first:
+        wait_until(first.is_assigned.is_set)
+        with in_thread(tell_rounds(shoppers), lambda: None):
+            for _ in range(3):
+                with consuming(listening) as passing:
+                    wait_until(passing.is_assigned.is_set)
+        wait_until(lambda: handled(shoppers) >= ROUNDS * KEYS, seconds=PATIENCE_SECONDS)
+
+    assert_sound(shoppers, listening)
+
+
 def test_one_of_three_brokers_is_killed_while_everything_works(three_brokers: Cluster, listening: Group) -> None:
     shoppers = keys()
     lost = three_brokers.brokers[0]
@@ -90,17 +104,3 @@ def leaders(cluster: Cluster) -> Counter[int]:
         "analytics.events", timeout=PATIENCE_SECONDS
     )
     return Counter(partition.leader for partition in described.topics["analytics.events"].partitions.values())
-
-
-def test_members_that_come_and_go_in_the_middle_double_nothing(three_brokers: Cluster, listening: Group) -> None:
-    shoppers = keys()
-
-    with relaying(), consuming(listening) as first:
-        wait_until(first.is_assigned.is_set)
-        with in_thread(tell_rounds(shoppers), lambda: None):
-            for _ in range(3):
-                with consuming(listening) as passing:
-                    wait_until(passing.is_assigned.is_set)
-        wait_until(lambda: handled(shoppers) >= ROUNDS * KEYS, seconds=PATIENCE_SECONDS)
-
-    assert_sound(shoppers, listening)
