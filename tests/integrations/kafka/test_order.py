@@ -1,14 +1,14 @@
 """For one topic and key, first occurrences arrive in the order of the commits, whatever becomes of the relays."""
 
-import os
+import itertools
 import random
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 from uuid import UUID
 
 import pytest
@@ -27,20 +27,28 @@ from tests.shop.kernel.outbox.factories import action
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Process = subprocess.Popen[bytes]
 
+class RelayProcess:
+    """A relay in a process of its own."""
 
-@contextmanager
-def relay_process(folder: Path) -> Iterator[Process]:
-    """A relay in a process of its own; the block begins once it is up."""
-    folder.mkdir()
-    process = subprocess.Popen([sys.executable, "manage.py", "relay_outbox"], env=process_environment(folder))
-    try:
-        wait_until((folder / "ready").exists)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    def __init__(self, folder: Path) -> None:
+        self._ready = folder / f"ready-{new_id()}"
+        environment = process_environment(folder) | {"SHOP_READY_FILE": str(self._ready)}
+        self._process = subprocess.Popen([sys.executable, "manage.py", "relay_outbox"], env=environment)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill it, if that has not happened yet."""
+        self._process.kill()
+        self._process.wait()
+
+    def until_up(self) -> None:
+        wait_until(self._ready.exists, seconds=60)
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
 
 def tell_all(keys: Sequence[UUID], *, rounds: int) -> None:
@@ -74,38 +82,45 @@ def in_order(keys: Sequence[UUID], *, rounds: int) -> bool:
 
 
 def test_relays_are_killed_and_started_while_events_are_told(tmp_path: Path) -> None:
-    keys, rounds = [new_id() for _ in range(30)], 120
-    told = threading.Event()
+    keys, rounds, enough = [new_id() for _ in range(30)], itertools.count(1), threading.Event()
 
     def tell() -> None:
-        tell_all(keys, rounds=rounds)
-        told.set()
+        while not enough.wait(0.1):
+            tell_all(keys, rounds=1)
+            next(rounds)
 
-    with ExitStack() as relays:
-        running = [relays.enter_context(relay_process(tmp_path / f"relay-{n}")) for n in range(2)]
-        with in_thread(tell, told.wait):
-            for n in range(2, 5):
-                running.pop(0).kill()
-                running.append(relays.enter_context(relay_process(tmp_path / f"relay-{n}")))
-        wait_until(lambda: not waiting())
+    with RelayProcess(tmp_path) as first, RelayProcess(tmp_path) as second, in_thread(tell, enough.set):
+        first.until_up()
+        second.until_up()
+        wait_until(waiting)
+        first.send(signal.SIGKILL)
+        with RelayProcess(tmp_path) as third:
+            third.until_up()
+            wait_until(waiting)
+            second.send(signal.SIGKILL)
+            wait_until(lambda: not waiting())
+            enough.set()
+            wait_until(lambda: not waiting())
 
-    assert in_order(keys, rounds=rounds)
+    assert in_order(keys, rounds=next(rounds) - 1)
 
 
 def test_a_relay_stopped_for_longer_than_its_lease_goes_on_where_others_have_been(tmp_path: Path) -> None:
     keys, rounds = [new_id() for _ in range(64)], 60
 
-    with relay_process(tmp_path / "one") as paused, relay_process(tmp_path / "two"):
+    with RelayProcess(tmp_path) as paused, RelayProcess(tmp_path) as other:
+        paused.until_up()
+        other.until_up()
         wait_until(lambda: len(owners()) == 2 and None not in owners())
         tell_all(keys, rounds=rounds // 3)
         # In the middle of its work: some of its events are on their way, some are not.
-        os.kill(paused.pid, signal.SIGSTOP)
+        wait_until(lambda: waiting() < rounds // 3 * len(keys))
+        paused.send(signal.SIGSTOP)
         tell_all(keys, rounds=rounds // 3)
         wait_until(lambda: len(owners()) == 1)
-        os.kill(paused.pid, signal.SIGCONT)
+        paused.send(signal.SIGCONT)
         tell_all(keys, rounds=rounds // 3)
         wait_until(lambda: not waiting())
-        wait_until(lambda: len(owners()) == 2)
 
     assert in_order(keys, rounds=rounds)
 
