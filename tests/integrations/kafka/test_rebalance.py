@@ -52,7 +52,7 @@ def test_a_member_that_is_too_slow_loses_its_partitions_in_the_middle_of_a_batch
             go_on.set()
             tell(*keys, start=41)
             wait_until(lambda: len(effects.effects(*keys)) >= 80)
-            wait_until(lambda: duplicates._value.get())
+            wait_until(duplicates._value.get)
         # The slow one is a member again, and now the only one.
         tell(*keys, start=81)
         wait_until(lambda: len(effects.effects(*keys)) >= 120)
