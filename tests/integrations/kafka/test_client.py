@@ -4,6 +4,7 @@ import struct
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from integrations.kafka import client
 from integrations.kafka.client import Publisher, read_back
@@ -15,7 +16,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a publisher asks of librdkafka."""
     asked: dict[str, Any] = {}
 
-    class Noting(client.Producer):
+    class Noting(Producer):
         def __init__(self, options: dict[str, Any], **others: Any) -> None:
             asked.update(options)
             super().__init__(options, **others)
