@@ -105,7 +105,8 @@ class Publisher:
                 "linger.ms": linger_ms,
                 # What Java clients compute, so that a key keeps its partition whoever produces.
                 "partitioner": "murmur2_random",
-                "message.timeout.ms": 60_000,
+                # Never: one that timed out alone would let the later ones of its key pass while the broker comes back.
+                "message.timeout.ms": 0,
                 "queue.buffering.max.messages": 100_000,
                 "error_cb": self._reach.heard,
             }

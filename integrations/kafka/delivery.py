@@ -17,7 +17,7 @@ from integrations.kafka.errors import DatabaseAway, NoHandler
 from integrations.kafka.groups import Group
 from integrations.kafka.inbox import Aside
 from integrations.kafka.models import Parked
-from shop.kernel.events import Event, event_class
+from shop.kernel.events import Event, read_event
 from shop.kernel.tracing import Trace, tracing
 from shop.kernel.transactions import open_unit_of_work
 
@@ -145,7 +145,7 @@ def handle(*, group: Group, event: Arrived) -> None:
 
 def decoded(event: Arrived) -> Event:
     """Read an event's data; `msgspec.DecodeError` when it does not fit its type, LookupError for unknown types."""
-    return event_class(event.type).decode(event.data)
+    return read_event(event.type, event.data)
 
 
 @contextmanager

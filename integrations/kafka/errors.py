@@ -19,3 +19,11 @@ class DatabaseAway(Exception):
 
 class NoHandler(Exception):
     """The consumer does not listen to this type of event, or there is no such consumer."""
+
+
+class NotAdditive(Exception):
+    """Today's events break a promise of the last release: they cannot be released as they are."""
+
+
+class AlreadyReleased(Exception):
+    """The schemas of this version are frozen already."""
