@@ -1,11 +1,14 @@
 """The selection flags that the replay commands share."""
 
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import CommandParser
+from django.db import connection
 from django.utils.dateparse import parse_datetime
 
 from shop.kernel.outbox.log import Selection
@@ -44,3 +47,15 @@ def instant(text: str) -> datetime:
     if read is None:
         raise ArgumentTypeError(f"{text!r} is not an instant such as 2026-11-22T10:00:00Z.")
     return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+@contextmanager
+def long_reads() -> Iterator[None]:
+    """Let the enclosed statements take the time that a long log needs, whatever a request may take."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET statement_timeout")

@@ -19,3 +19,11 @@ class DatabaseAway(Exception):
 
 class NoHandler(Exception):
     """The consumer does not listen to this type of event, or there is no such consumer."""
+
+
+class CannotResume(Exception):
+    """There is no such replay, it is done, or somebody else is at it."""
+
+
+class NotReplaySafe(Exception):
+    """A handler's effect cannot be made anew from the log."""

@@ -1,15 +1,17 @@
 from datetime import datetime, timedelta
 from io import StringIO
+from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from integrations.kafka import replay
 from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Inbox, Parked, Replay
-from integrations.kafka.replay import Order
+from integrations.kafka.replay.audit import Mode, Order, begin
+from integrations.kafka.replay.pace import Pace
+from integrations.kafka.replay.running import carry_out
 from integrations.kafka.republish import republish_unheard
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
@@ -122,24 +124,34 @@ def test_selection_by_time_is_by_when_it_was_told(listening: Group) -> None:
     assert found(Selection(until=now - timedelta(minutes=1))) == []
 
 
+def begun(group: Group, *, expected: int) -> Replay:
+    return begin(
+        Order(
+            mode=Mode.HEAL, selection=Selection(), consumers=[group.name], who="test", reason="test", expected=expected
+        )
+    )
+
+
+def unhurried() -> Pace:
+    return Pace(per_second=1_000, stop=Event(), say=print)
+
+
 def test_a_hole_that_cannot_be_handled_is_parked_and_counted(holes: Group) -> None:
     effects.poisoned.add(ONE)
-    order = Order(selection=Selection(), groups=[holes], who="test", reason="test", expected=5)
+    audit = begun(holes, expected=5)
 
-    audit = replay.heal(order=order, progress=lambda _: None)
+    carry_out(audit=audit, pace=unhurried(), progress=lambda _: None)
 
     assert (audit.delivered, audit.parked) == (0, 5)
     assert Parked.objects.count() == 5
 
 
 def test_an_interrupted_replay_says_so_and_goes_on_later(holes: Group) -> None:
-    order = Order(selection=Selection(), groups=[holes], who="test", reason="test", expected=5)
-
     def stop(_: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        replay.heal(order=order, progress=stop)
+        carry_out(audit=begun(holes, expected=5), pace=unhurried(), progress=stop)
 
     audit = Replay.objects.get()
     assert (audit.outcome, audit.delivered) == ("interrupted: KeyboardInterrupt", 5)
