@@ -1,4 +1,4 @@
-"""The daily counts made anew from the log. Views stay as they are: they are no facts, and the log does not hold them."""
+"""The daily counts made anew from the log. Views stay as they are: they are no facts, and stand in no log."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
