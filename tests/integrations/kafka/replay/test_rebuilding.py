@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def until() -> str:
 
 
 @pytest.fixture
-def counted() -> Iterator[Figures]:
+def counted() -> Figures:
     """The figures of sixty actions, and of a view, which no log holds."""
     tell(60)
     handle()
@@ -80,7 +79,19 @@ def counted() -> Iterator[Figures]:
 
 
 def rebuilt(until: str, *, expect: int) -> str:
-    return run("replay_events", *REBUILD, "--until", until, "--execute", "--expect", str(expect), "--reason", "charts", "--rate", "5000")
+    return run(
+        "replay_events",
+        *REBUILD,
+        "--until",
+        until,
+        "--execute",
+        "--expect",
+        str(expect),
+        "--reason",
+        "charts",
+        "--rate",
+        "5000",
+    )
 
 
 def test_figures_that_are_right_stay_as_they_are(counted: Figures, until: str) -> None:
@@ -177,7 +188,18 @@ def test_ended_in_the_middle_it_goes_on_and_comes_to_the_same(
     DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
     wrong = figures()
     slow = process(
-        tmp_path, "replay_events", *REBUILD, "--until", until, "--execute", "--expect", "60", "--reason", "x", "--rate", "20"
+        tmp_path,
+        "replay_events",
+        *REBUILD,
+        "--until",
+        until,
+        "--execute",
+        "--expect",
+        "60",
+        "--reason",
+        "x",
+        "--rate",
+        "20",
     )
     wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
 
@@ -201,7 +223,18 @@ def test_ended_in_the_middle_it_goes_on_and_comes_to_the_same(
 
 def test_one_that_runs_is_not_run_by_a_second_process(counted: Figures, until: str, tmp_path: Path) -> None:
     slow = process(
-        tmp_path, "replay_events", *REBUILD, "--until", until, "--execute", "--expect", "60", "--reason", "x", "--rate", "20"
+        tmp_path,
+        "replay_events",
+        *REBUILD,
+        "--until",
+        until,
+        "--execute",
+        "--expect",
+        "60",
+        "--reason",
+        "x",
+        "--rate",
+        "20",
     )
     wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
 
@@ -225,7 +258,10 @@ def test_a_dry_run_counts_and_changes_nothing(counted: Figures, until: str) -> N
     [
         (["--consumer", "orders"], r"orders is not replay_safe for payment.success.v1, payment.failed.v1, refund"),
         (["--consumer", "notifications", "--allow-effect", "mail"], r"notifications is not replay_safe for order"),
-        (["--consumer", "analytics"], r"analytics is not replay_safe for order.created.v1.*Choose with --type: analytics"),
+        (
+            ["--consumer", "analytics"],
+            r"analytics is not replay_safe for order.created.v1.*Choose with --type: analytics",
+        ),
         (["--consumer", "analytics", "--type", "order.shipped.v1"], "hears none of these types"),
         (["--consumer", "analytics", "--consumer", "orders"], "A rebuild is of one consumer"),
         (["--consumer", "analytics", "--type", TYPE, "--key", str(new_id())], "not --key"),
