@@ -40,6 +40,7 @@ def heal(*, audit: Replay, pace: Pace, progress: Callable[[int], object]) -> Non
                 pace.keep(done=len(batch))
             audit.after = chunk[-1].id
             keep(audit)
+            pace.rest()
 
 
 def dead_among(*, selection: Selection, groups: Sequence[Group]) -> QuerySet[Parked]:

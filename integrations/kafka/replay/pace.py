@@ -37,7 +37,7 @@ class Pace:
         backlog: Callable[[], int] = live_backlog,
     ) -> None:
         self._per_second, self._stop, self._say, self._backlog = per_second, stop, say, backlog
-        self._free_at = self._look_at = time.monotonic()
+        self._free_at = self._look_at = self._began = time.monotonic()
         self._last_backlog = 0
 
     @property
@@ -51,6 +51,12 @@ class Pace:
         self._wait(self._free_at - time.monotonic())
         if time.monotonic() >= self._look_at:
             self._let_live_events_pass()
+        self._began = time.monotonic()
+
+    def rest(self) -> None:
+        """Wait as long as the work since the last wait took: looking for holes must not take a whole core either."""
+        self._wait(time.monotonic() - self._began)
+        self.keep(done=0)
 
     def _let_live_events_pass(self) -> None:
         paused = False
