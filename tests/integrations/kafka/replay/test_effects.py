@@ -60,7 +60,7 @@ def test_one_effect_allowed_allows_no_other(mailing: Group, settings: Settings) 
 
 
 def test_an_effect_nobody_has_is_refused(mailing: Group) -> None:
-    with pytest.raises(CommandError, match="There is no effect called fax; there are mail."):
+    with pytest.raises(CommandError, match="There is no effect called fax; there are mail"):
         run("replay_events", "--consumer", mailing.name, "--allow-effect", "fax")
 
 

@@ -262,7 +262,7 @@ def test_a_dry_run_counts_and_changes_nothing(counted: Figures, until: str) -> N
             ["--consumer", "analytics"],
             r"analytics is not replay_safe for order.created.v1.*Choose with --type: analytics",
         ),
-        (["--consumer", "analytics", "--type", "order.shipped.v1"], "hears none of these types"),
+        (["--consumer", "analytics", "--type", "order.refund_due.v1"], "hears none of these types"),
         (["--consumer", "analytics", "--consumer", "orders"], "A rebuild is of one consumer"),
         (["--consumer", "analytics", "--type", TYPE, "--key", str(new_id())], "not --key"),
         (["--consumer", "analytics", "--type", TYPE, "--since", "2026-11-25T10:00:00Z"], "midnights"),
