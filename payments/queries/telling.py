@@ -73,7 +73,7 @@ def _attempt_next(attempt: Attempt, *, now: datetime) -> Iterator[str]:
         yield f"{name} should have ended at {clock_text(attempt.expires_at)}; it does once the gateway has closed it."
     if attempt.next_poll_at:
         verb = "has its session closed at the gateway" if attempt.close_wanted else "is asked about at the gateway"
-        yield f"{name} {verb} at {clock_text(attempt.next_poll_at)}, for the {attempt.polls + 1}. time in this state."
+        yield f"{name} {verb} at {clock_text(attempt.next_poll_at)} ({attempt.polls} times so far as {attempt.status})."
     if attempt.needs_review:
         yield f"{name} waits for a person ({attempt.review_reason}): Admin > Payments."
 
