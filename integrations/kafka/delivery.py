@@ -37,9 +37,11 @@ def deliver(*, group: Group, events: Sequence[Arrived], now: datetime) -> Outcom
     connection is lost; nothing has happened then.
     """
     began = monotonic()
-    heard = [event for event in events if event.type in group.handlers]
+    ours = [event for event in events if event.is_for(group.name)]
+    heard = [event for event in ours if event.type in group.handlers]
     outcome = _deliver(group, heard, now) if heard else Counter()
-    outcome.update((event.type, "skipped") for event in events if event.type not in group.handlers)
+    outcome.update((event.type, "skipped") for event in ours if event.type not in group.handlers)
+    outcome.update((event.type, "not_for_us") for event in events if not event.is_for(group.name))
     for (type_name, became), count in outcome.items():
         metrics.consumed.labels(group.name, type_name, became).inc(count)
     metrics.handle_seconds.labels(group.name).observe(monotonic() - began)

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from integrations.kafka.client import Headers, Received
 from integrations.kafka.errors import Unreadable
@@ -12,6 +15,8 @@ from shop.kernel.events import event_class
 from shop.kernel.outbox.dto import Told
 
 _FIXED = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
+# Beside the sequence, which every event has. The last two are those of a replay.
+_EXTENSIONS = ("correlationid", "causationid", "replayid", "replaytarget")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,10 @@ class Arrived:
     traceparent: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
+    def is_for(self, consumer: str) -> bool:
+        """Whether this consumer is to take it: a replay may have sent it to another one."""
+        return self.headers.get("ce_replaytarget", consumer) == consumer
+
 
 def headers_of(told: Told) -> Headers:
     """Return the headers of a fact: CloudEvents' own, its extensions, and W3C's traceparent as it is."""
@@ -39,11 +48,21 @@ def headers_of(told: Told) -> Headers:
         ("ce_time", rfc3339(told.occurred_at).encode()),
         ("ce_sequence", str(told.sequence).encode()),
     ]
-    named = ((f"ce_{name}", told.headers.get(name, "")) for name in ("correlationid", "causationid"))
+    named = ((f"ce_{name}", told.headers.get(name, "")) for name in _EXTENSIONS)
     headers += [(name, value.encode()) for name, value in named if value]
     if traceparent := told.headers.get("traceparent"):
         headers.append(("traceparent", traceparent.encode()))
     return headers
+
+
+def structured(told: Told) -> bytes:
+    """Write a fact as one JSON document: CloudEvents' structured mode, the data inside as they are."""
+    attributes: dict[str, Any] = {
+        name.removeprefix("ce_"): value.decode() for name, value in headers_of(told) if name != "content-type"
+    }
+    return msgspec.json.encode(
+        attributes | {"datacontenttype": "application/json", "data": msgspec.Raw(told.data)},
+    )
 
 
 @cache

@@ -27,3 +27,11 @@ class NotAdditive(Exception):
 
 class AlreadyReleased(Exception):
     """The schemas of this version are frozen already."""
+
+
+class CannotResume(Exception):
+    """There is no such replay, it is done, or somebody else is at it."""
+
+
+class NotReplaySafe(Exception):
+    """A handler's effect cannot be made anew from the log."""

@@ -14,8 +14,11 @@ leases_held = Gauge("shop_relay_leases_held", "Shards this relay reads.")
 
 consumed = Counter(
     "shop_consumer_events_total",
-    "Events by what became of them: handled, duplicate, parked, dead, skipped.",
+    "Events by what became of them: handled, duplicate, parked, dead, skipped, not_for_us (replayed to another).",
     ["group", "type", "outcome"],
 )
 handle_seconds = Histogram("shop_consumer_batch_seconds", "One batch, commit included.", ["group"], buckets=_SECONDS)
 consumer_lag = Gauge("shop_consumer_lag", "Events on the broker this group has not received yet.", ["group"])
+consumer_gaps = Counter(
+    "shop_consumer_gaps_total", "Partitions in which the broker had no longer what came next for this group.", ["group"]
+)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from shop.kernel.outbox.dto import Depth, Queued, Told
 from shop.kernel.outbox.instants import instant_of
@@ -16,7 +16,7 @@ from shop.kernel.outbox.wakeup import wake_relay
 # primary key, once for each row of the batch.
 _READ = """
 WITH batch AS MATERIALIZED (
-    SELECT position, event_id, key, shard FROM outbox_pending
+    SELECT position, event_id, key, shard, replay_id, replay_target FROM outbox_pending
     WHERE state = 'pending' AND shard = ANY(%s::smallint[])
       AND NOT EXISTS (SELECT FROM unnest(%s::bigint[]) AS flying (at) WHERE flying.at = position)
       AND NOT EXISTS (SELECT FROM outbox_pending AS refused
@@ -24,7 +24,8 @@ WITH batch AS MATERIALIZED (
     ORDER BY position LIMIT %s
 )
 SELECT batch.position, batch.event_id, batch.key, batch.shard,
-       log.topic, log.type, log.sequence, log.payload::text, log.headers, log.occurred_at
+       log.topic, log.type, log.sequence, log.payload::text, log.headers, log.occurred_at,
+       batch.replay_id, batch.replay_target
 FROM batch LEFT JOIN event_log AS log ON log.id = batch.event_id
 ORDER BY batch.position
 """
@@ -85,6 +86,24 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
     return changed
 
 
+def send_to(*, target: str, replay_id: UUID, events: Sequence[tuple[UUID, UUID]]) -> None:
+    """Queue events (id, key) once more for one consumer, in the order given; they are marked for it on the wire."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)"
+            " SELECT id, key, shard, %s, %s FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
+            " WITH ORDINALITY AS again (id, key, shard, place) ORDER BY place",
+            [
+                replay_id,
+                target,
+                [id_ for id_, _ in events],
+                [key for _, key in events],
+                [shard_of(str(key)) for _, key in events],
+            ],
+        )
+    transaction.on_commit(wake_relay)
+
+
 def depth() -> Depth:
     """Count what waits, and say since when the oldest does."""
     with connection.cursor() as cursor:
@@ -97,7 +116,7 @@ def depth() -> Depth:
 
 
 def _queued(row: tuple[Any, ...]) -> Queued:
-    position, event_id, key, shard, topic, type_, sequence, payload, headers, occurred_at = row
+    position, event_id, key, shard, topic, type_, sequence, payload, headers, occurred_at, replay_id, target = row
     told = None
     if topic is not None:
         told = Told(
@@ -107,7 +126,11 @@ def _queued(row: tuple[Any, ...]) -> Queued:
             key=key,
             sequence=sequence,
             data=payload.encode(),
-            headers=json.loads(headers),
+            headers=json.loads(headers) | _of_replay(replay_id, target),
             occurred_at=occurred_at,
         )
     return Queued(position=position, event_id=event_id, key=key, shard=shard, told=told)
+
+
+def _of_replay(replay_id: UUID | None, target: str) -> dict[str, str]:
+    return {"replayid": str(replay_id), "replaytarget": target} if replay_id else {}
