@@ -307,7 +307,7 @@ def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Receiv
     reader = Consumer(_options(**{"group.id": "read-back", "enable.partition.eof": True}), logger=_library_log)
     try:
         described = reader.list_topics(timeout=_METADATA_SECONDS).topics
-        places = [TopicPartition(topic, at, 0) for topic in topics for at in described[topic].partitions]
+        places = [TopicPartition(topic, at, OFFSET_BEGINNING) for topic in topics for at in described[topic].partitions]
         reader.assign(places)
         unfinished = len(places)
         deadline = time.monotonic() + seconds
