@@ -1,10 +1,10 @@
 """The queue as the relay sees it. One relay at a time reads a shard; none reads what it has in flight already."""
 
-import json
 from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from shop.kernel.outbox.dto import Depth, Queued, Told
@@ -13,12 +13,11 @@ from shop.kernel.outbox.services import shard_of
 from shop.kernel.outbox.wakeup import wake_relay
 
 # The batch is fixed before the log is read: with fresh or stale statistics alike, the log is entered by its
-# primary key, once for each row of the batch.
+# primary key, once for each row of the batch. What is in flight is a list that PostgreSQL hashes.
 _READ = """
 WITH batch AS MATERIALIZED (
     SELECT position, event_id, key, shard FROM outbox_pending
-    WHERE state = 'pending' AND shard = ANY(%s::smallint[])
-      AND NOT EXISTS (SELECT FROM unnest(%s::bigint[]) AS flying (at) WHERE flying.at = position)
+    WHERE position > %s AND state = 'pending' AND shard = ANY(%s::smallint[]) AND position <> ALL(%s::bigint[])
       AND NOT EXISTS (SELECT FROM outbox_pending AS refused
                       WHERE refused.state = 'failed' AND refused.key = outbox_pending.key)
     ORDER BY position LIMIT %s
@@ -30,14 +29,24 @@ ORDER BY batch.position
 """
 
 
-def read(*, shards: Collection[int], in_flight: Sequence[int], limit: int) -> list[Queued]:
+_HEADERS = msgspec.json.Decoder(dict[str, str])
+
+
+def read(*, shards: Collection[int], in_flight: Sequence[int], limit: int, floor: int = 0) -> list[Queued]:
     """Return the oldest waiting events of these shards, in the order in which each key's were told.
 
-    Left out are the positions in flight, and every event of a key whose earlier event was refused.
+    Left out are the positions in flight, and every event of a key whose earlier event was refused. Nothing waits at
+    or below `floor` (see `shop.kernel.outbox.floor`): the read begins above it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_READ, [list(shards), list(in_flight), limit])
+        cursor.execute(_READ, [floor, list(shards), list(in_flight), limit])
         return [_queued(row) for row in cursor.fetchall()]
+
+
+def prepare_to_carry() -> None:
+    """Let this connection's commits not wait for the disk: a deletion that a crash undoes is only a repeat."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
 
 
 def remove(*, positions: Sequence[int]) -> int:
@@ -73,12 +82,14 @@ def retry_refused(*, positions: Sequence[int]) -> int:
 
 def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
     """Queue events (id, key) once more, in the order given; return how many were not queued already."""
+    # The transaction has its number before it draws positions: that is what the floor of the relays relies on.
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO outbox_pending (event_id, key, shard)"
             " SELECT id, key, shard FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
             " WITH ORDINALITY AS again (id, key, shard, place)"
-            " WHERE NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id) ORDER BY place",
+            " WHERE pg_current_xact_id() IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id) ORDER BY place",
             [[id_ for id_, _ in events], [key for _, key in events], [shard_of(str(key)) for _, key in events]],
         )
         changed: int = cursor.rowcount
@@ -107,7 +118,7 @@ def _queued(row: tuple[Any, ...]) -> Queued:
             key=key,
             sequence=sequence,
             data=payload.encode(),
-            headers=json.loads(headers),
+            headers=_HEADERS.decode(headers),
             occurred_at=occurred_at,
         )
     return Queued(position=position, event_id=event_id, key=key, shard=shard, told=told)

@@ -1,0 +1,42 @@
+"""Consumers: events a second, and what one poisoned key costs all others.
+
+The handler writes one row an event, beside the inbox. A poisoned key's handler fails every time; every twentieth event
+is of that key, and the parked ones are tried again every 5 s. Phases with and without it alternate.
+"""
+
+import argparse
+import json
+import os
+import statistics
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bench import report
+from bench.cpu import seconds_of
+from bench.events import listener_tables
+from bench.events.place import Place, ask, eventually, prepared
+from shop.kernel.ids import new_id
+
+MOST = 1.2
+
+
+def main() -> None:
+    """Measure both, print them, and end with 1 when a poisoned key costs the others more than a fifth."""
+    options = _options()
+    with prepared(kafka=options.kafka) as place, place.connect() as connection:
+        connection.execute(listener_tables.TABLES)
+        results = {
+            "machine": report.machine(),
+            "kafka": options.kafka,
+            "throughput": throughput(place, events=options.events),
+            "poison": poison(place, rounds=options.rounds, rate=options.rate, seconds=options.seconds),
+        }
+    print(_table(results))
+    if options.keep:
+        path = report.RESULTS / f"{options.keep}.json"
+        path.write_text(json.dumps(results, indent=1) + "\n")
+        print(f"written: {path}")
+    raise SystemExit(results["poison"]["ratio"] > MOST)

@@ -1,0 +1,69 @@
+"""A process that tells events as a request does: a unit of work with one event each.
+
+Reads jobs from standard input, a JSON line each: `{"rate": 300, "seconds": 20}`; rate 0 is as fast as it goes. Answers
+with the instant of each commit by key, and with what a commit cost of CPU.
+"""
+
+import json
+import random
+import sys
+import time
+from typing import Any
+
+import django
+
+django.setup()
+
+from payments.events import PaymentSucceeded  # noqa: E402  after django.setup
+from shop.kernel.clock import utc_now  # noqa: E402
+from shop.kernel.ids import new_id  # noqa: E402
+from shop.kernel.money import Money  # noqa: E402
+from shop.kernel.outbox.services import publish  # noqa: E402
+from shop.kernel.transactions import open_unit_of_work  # noqa: E402
+
+
+def main() -> None:
+    """Do one job after the other."""
+    for line in sys.stdin:
+        print(json.dumps(write(**json.loads(line))), flush=True)
+
+
+def write(*, rate: float, seconds: float, keys: bool = True) -> dict[str, Any]:
+    """Tell events for so long, at random instants so many a second on average."""
+    committed: dict[str, float] = {}
+    commits, cpu, began = 0, time.process_time(), time.monotonic()
+    due = began
+    while (now := time.monotonic()) < began + seconds:
+        if rate:
+            due += random.expovariate(rate)
+            time.sleep(max(0.0, due - now))
+        key = str(tell())
+        commits += 1
+        if keys:
+            committed[key] = time.time()
+    lasted = time.monotonic() - began
+    cpu = time.process_time() - cpu
+    return {"committed": committed, "per_second": commits / lasted, "cpu_us": cpu / commits * 1e6, "commits": commits}
+
+
+def tell() -> Any:
+    """Tell one event under a key of its own, and return the key."""
+    key = new_id()
+    with open_unit_of_work():
+        publish(
+            PaymentSucceeded(
+                occurred_at=utc_now(),
+                payment_id=key,
+                order_id=key,
+                user_id=key,
+                guest=True,
+                gateway="sandbox",
+                gateway_reference="sess_7f2003742fc786db3d1aed76b746870e",
+                amount=Money(2_490, "EUR"),
+            )
+        )
+    return key
+
+
+if __name__ == "__main__":
+    main()
