@@ -5,13 +5,14 @@ PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.stamp-runtime
 DEVELOPMENT := $(VENV)/.stamp-development
 BESIDE_SERVICES := $(PY) -m integrations.embedded services --
+BESIDE_KAFKA := $(PY) -m integrations.embedded kafka $(KAFKA_IF_POSSIBLE) --
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
 # The first Python that fits; from 3.13 on there is no wheel of the embedded Redis.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test coverage chaos check lint types imports migrations-check openapi-check format bench providers lock clean python
+.PHONY: help run kafka demo test test-kafka test-kafka-if-possible coverage chaos check lint types imports migrations-check openapi-check format bench providers lock clean python
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,11 +20,18 @@ help: ## list all targets
 run: $(RUNTIME) ## install, start everything, and keep it running until Ctrl-C (QUIET=1, WEB_PORT=8010, GATEWAY_PORT=8011)
 	@$(PY) -m integrations.embedded run $(if $(QUIET),--quiet)
 
+kafka: $(RUNTIME) ## a real Apache Kafka (needs Java 17, Maven); for KAFKA_BOOTSTRAP_SERVERS=... make run
+	@$(PY) -m integrations.embedded kafka
+
 demo: $(RUNTIME) ## play two purchases and a refund over HTTP, step by step, against the running stack or one of its own
 	@$(PY) -m integrations.demo $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their own (ARGS="-k cart")
 	@$(PY) -m pytest -n 2 --quiet $(ARGS)
+
+test-kafka: $(DEVELOPMENT) ## all that concerns events, on a real Apache Kafka (needs Java 17 and Maven)
+	@$(BESIDE_KAFKA) $(PY) -m pytest --quiet tests/journeys/test_purchase.py
+	@$(BESIDE_KAFKA) $(PY) -m pytest --quiet -m "not chaos" tests/integrations/kafka $(ARGS)
 
 coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of them takes
 	@$(PY) -m pytest -n 2 --quiet --cov --cov-report term-missing:skip-covered $(ARGS)

@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
 
+from integrations.kafka import metrics
 from integrations.kafka.errors import BrokerError, Refused
 
 log = structlog.get_logger(__name__)
@@ -144,6 +145,7 @@ class Subscriber:
     """One member of a consumer group; commits only what it is told has been handled."""
 
     def __init__(self, *, group: str, topics: Sequence[str], assigned: Callable[[], None]) -> None:
+        self._group = group
         self._reach = _Reach(who=group)
         self._assigned = assigned
         self._done: dict[tuple[str, int], int] = {}
@@ -152,9 +154,8 @@ class Subscriber:
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
-                # A new group hears everything the broker still has. Offsets out of range happen when the broker has
-                # dropped what was not consumed in time; the replay command finds such holes in the database.
-                "auto.offset.reset": "earliest",
+                # Neither end is chosen in silence: see `_begin`.
+                "auto.offset.reset": "error",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": settings.KAFKA_SESSION_TIMEOUT_MS,
                 "heartbeat.interval.ms": settings.KAFKA_SESSION_TIMEOUT_MS // 4,
@@ -163,6 +164,8 @@ class Subscriber:
                 "error_cb": self._reach.heard,
             }
         )
+        # From nothing to one is no increase for Prometheus: the first gap would not be seen.
+        metrics.consumer_gaps.labels(group)
         self._consumer = Consumer(options, logger=_library_log)
         self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
 
@@ -172,6 +175,7 @@ class Subscriber:
         if messages:
             messages += self._consumer.consume(limit - 1, 0.005)
             self._reach.reached()
+            self._begin([_place(message) for message in messages if _has_no_place(message)])
         return [_received(message) for message in messages if not _is_notice(message)]
 
     def done(self, records: Iterable[Received]) -> None:
@@ -186,7 +190,9 @@ class Subscriber:
         self._consumer.pause(held)
         for message in self._consumer.consume(1, seconds):
             # A partition that came in while waiting is not paused yet: give the record back.
-            if message.error() is None:
+            if _has_no_place(message):
+                self._begin([_place(message)])
+            elif message.error() is None:
                 record = _received(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
         self._consumer.resume(self._consumer.assignment())
@@ -203,6 +209,27 @@ class Subscriber:
     def close(self) -> None:
         """Leave the group; the last commits are made sure of first."""
         self._consumer.close()
+
+    def _begin(self, places: list[TopicPartition]) -> None:
+        """Begin partitions, of which the broker has no record at the group's offset, at the oldest record it has.
+
+        A group without an offset is new there. One whose offset is gone has missed something, or the broker has: that
+        is said aloud. Standing still would not bring it back; `replay_events` finds in the log what was missed.
+        """
+        for known in self._consumer.committed(places, timeout=_METADATA_SECONDS) if places else ():
+            if known.offset >= 0:
+                oldest, next_one = self._consumer.get_watermark_offsets(known, timeout=_METADATA_SECONDS)
+                metrics.consumer_gaps.labels(self._group).inc()
+                log.error(
+                    "kafka.gap",
+                    group=self._group,
+                    topic=known.topic,
+                    partition=known.partition,
+                    wanted=known.offset,
+                    oldest=oldest,
+                    next=next_one,
+                )
+            self._consumer.seek(TopicPartition(known.topic, known.partition, OFFSET_BEGINNING))
 
     def _on_assign(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._assigned()
@@ -221,13 +248,24 @@ def _places(offsets: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
     return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
 
 
+def _has_no_place(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET
+
+
+def _place(message: Message) -> TopicPartition:
+    place: tuple[Any, Any] = (message.topic(), message.partition())
+    return TopicPartition(*place)
+
+
 def _is_notice(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
     if error.fatal():
         raise BrokerError(str(error))
-    log.warning("kafka.notice", error=error.name(), detail=error.str())
+    if not _has_no_place(message):
+        log.warning("kafka.notice", error=error.name(), detail=error.str())
     return True
 
 
@@ -268,6 +306,12 @@ def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Receiv
         reader.close()
 
 
+def partition_counts() -> dict[str, int]:
+    """Return how many partitions each topic of the broker has. BrokerError when no broker answers."""
+    known = _topics(AdminClient(_options(), logger=_library_log))
+    return {name: len(described.partitions) for name, described in known.items()}
+
+
 def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
     """Create the topics that are missing; return what became of each: `there`, `created` or the reason it is not.
 
@@ -275,10 +319,7 @@ def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
     when no broker answers.
     """
     admin = AdminClient(_options(), logger=_library_log)
-    try:
-        known = admin.list_topics(timeout=_METADATA_SECONDS).topics
-    except KafkaException as error:
-        raise BrokerError(error.args[0].str()) from error
+    known = _topics(admin)
     outcome = {topic: "there" for topic in topics if topic in known}
     wanted = [
         NewTopic(topic, settings.KAFKA_TOPIC_PARTITIONS, settings.KAFKA_TOPIC_REPLICATION)
@@ -292,6 +333,14 @@ def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
         except KafkaException as error:
             outcome[topic] = _touch(admin, topic, refusal=error.args[0])
     return outcome
+
+
+def _topics(admin: AdminClient) -> Mapping[str, Any]:
+    try:
+        known: Mapping[str, Any] = admin.list_topics(timeout=_METADATA_SECONDS).topics
+    except KafkaException as error:
+        raise BrokerError(error.args[0].str()) from error
+    return known
 
 
 def _touch(admin: AdminClient, topic: str, *, refusal: KafkaError) -> str:
