@@ -21,7 +21,7 @@ WRITERS = 2
 RATE = 600
 LATENCY_SECONDS = 20
 # A drain that takes longer is stuck.
-DRAIN_SECONDS = 900.0
+DRAIN_SECONDS = 300.0
 CEILING_EVENTS = 100_000
 
 
@@ -78,8 +78,9 @@ def _until_published(ports: list[int], events: int) -> None:
     with tqdm(total=events, desc="drained", unit=" events", leave=False, disable=None) as bar:
 
         def done() -> bool:
-            bar.update(int(published()) - bar.n)
-            return bar.n >= events
+            so_far = published()
+            bar.update(int(so_far) - bar.n)
+            return so_far >= events
 
         eventually(done, what="the queue to be drained", seconds=DRAIN_SECONDS)
 
