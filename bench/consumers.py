@@ -4,21 +4,11 @@ The handler writes one row an event, beside the inbox. A poisoned key's handler 
 is of that key, and the parked ones are tried again every 5 s. Phases with and without it alternate.
 """
 
-import argparse
 import json
-import os
-import statistics
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 from bench import report
-from bench.cpu import seconds_of
 from bench.events import listener_tables
-from bench.events.place import Place, ask, eventually, prepared
-from shop.kernel.ids import new_id
+from bench.events.place import prepared
 
 MOST = 1.2
 

@@ -58,7 +58,10 @@ def drain(place: Place, *, relays: int, events: int) -> dict[str, float]:
         before = seconds_by_group(os.getpid())
         _until_published(ports, events)
         lasted = time.monotonic() - began
-        eventually(lambda: connection.execute("SELECT NOT EXISTS (SELECT FROM outbox_pending)").fetchone()[0], what="the queue to be empty")
+        eventually(
+            lambda: connection.execute("SELECT NOT EXISTS (SELECT FROM outbox_pending)").fetchone()[0],
+            what="the queue to be empty",
+        )
         after = seconds_by_group(os.getpid())
     used = {group: after[group] - before[group] for group in ("relay", "postgres", "kafka")}
     return {
@@ -102,7 +105,7 @@ def latency(place: Place, *, seconds: float) -> dict[str, Any]:
                 empty = "SELECT NOT EXISTS (SELECT FROM outbox_pending)"
                 eventually(lambda: connection.execute(empty).fetchone()[0], what="the queue to be empty")
         acknowledged = json.loads(notes.read_text())
-    committed = {key: at for one in told for key, at in one["committed"].items()}
+    committed = {key: at for one in told for key, at in one["committed"]}
     waited = [acknowledged[key] - at for key, at in committed.items()]
     return {
         "events": len(waited),

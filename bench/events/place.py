@@ -16,6 +16,7 @@ from urllib.request import urlopen
 
 import psycopg
 
+from integrations.embedded.apache_kafka import apache_kafka
 from integrations.embedded.ports import any_free
 from integrations.embedded.services import embedded_services
 from integrations.embedded.state import PROJECT_ROOT
@@ -82,7 +83,6 @@ def prepared(*, kafka: str, brokers: int = 1) -> Iterator[Place]:
         folder.chmod(0o711)
         own = OWN | {"SHOP_STATE_DIR": str(folder)}
         if kafka == "real":
-            from integrations.embedded.apache_kafka import apache_kafka
             cluster = servers.enter_context(apache_kafka(folder / "kafka", brokers=brokers))
             os.environ["KAFKA_BOOTSTRAP_SERVERS"] = cluster.bootstrap_servers
             own["KAFKA_TOPIC_REPLICATION"] = str(cluster.copies)

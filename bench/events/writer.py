@@ -8,18 +8,23 @@ import json
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import django
 
 django.setup()
 
-from payments.events import PaymentSucceeded  # noqa: E402  after django.setup
+from django.db import connection  # noqa: E402  after django.setup
+
+from payments.events import PaymentSucceeded  # noqa: E402
 from shop.kernel.clock import utc_now  # noqa: E402
 from shop.kernel.ids import new_id  # noqa: E402
 from shop.kernel.money import Money  # noqa: E402
 from shop.kernel.outbox.services import publish  # noqa: E402
 from shop.kernel.transactions import open_unit_of_work  # noqa: E402
+
+THREADS = 4
 
 
 def main() -> None:
@@ -28,22 +33,30 @@ def main() -> None:
         print(json.dumps(write(**json.loads(line))), flush=True)
 
 
-def write(*, rate: float, seconds: float, keys: bool = True) -> dict[str, Any]:
+def write(*, rate: float, seconds: float, threads: int = THREADS, keys: bool = True) -> dict[str, Any]:
     """Tell events for so long, at random instants so many a second on average."""
-    committed: dict[str, float] = {}
-    commits, cpu, began = 0, time.process_time(), time.monotonic()
-    due = began
-    while (now := time.monotonic()) < began + seconds:
+    cpu, began = time.process_time(), time.monotonic()
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(lambda _: _write(rate / threads, began + seconds), range(threads)))
+    commits, lasted = sum(map(len, parts)), time.monotonic() - began
+    return {
+        "committed": [pair for part in parts for pair in part] if keys else [],
+        "commits": commits,
+        "per_second": commits / lasted,
+        "cpu_us": (time.process_time() - cpu) / commits * 1e6,
+    }
+
+
+def _write(rate: float, until: float) -> list[tuple[str, float]]:
+    committed, due = [], time.monotonic()
+    while time.monotonic() < until:
         if rate:
             due += random.expovariate(rate)
-            time.sleep(max(0.0, due - now))
+            time.sleep(max(0.0, due - time.monotonic()))
         key = str(tell())
-        commits += 1
-        if keys:
-            committed[key] = time.time()
-    lasted = time.monotonic() - began
-    cpu = time.process_time() - cpu
-    return {"committed": committed, "per_second": commits / lasted, "cpu_us": cpu / commits * 1e6, "commits": commits}
+        committed.append((key, time.time()))
+    connection.close()
+    return committed
 
 
 def tell() -> Any:

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 BATCH = 1_000
 IN_FLIGHT = 3
 # After a batch: what is told meanwhile travels together, and saves a read for each event.
-COMPANY_SECONDS = 0.005
+COMPANY_SECONDS = 0.002
 SHORTEST_WAIT_SECONDS = 0.050
 LONGEST_WAIT_SECONDS = 0.250
 GOODBYE_SECONDS = 5.0

@@ -3,7 +3,8 @@
 from django.db import connection
 
 _LOOK = """
-SELECT COALESCE((SELECT position - 1 FROM outbox_pending WHERE position > %s ORDER BY position LIMIT 1), %s),
+SELECT COALESCE((SELECT position - 1 FROM outbox_pending WHERE position > %s::bigint ORDER BY position LIMIT 1),
+                %s::bigint),
        pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint
 """
 

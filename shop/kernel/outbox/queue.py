@@ -1,6 +1,7 @@
 """The queue as the relay sees it. One relay at a time reads a shard; none reads what it has in flight already."""
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +18,14 @@ from shop.kernel.outbox.wakeup import wake_relay
 _READ = """
 WITH batch AS MATERIALIZED (
     SELECT position, event_id, key, shard FROM outbox_pending
-    WHERE position > %s AND state = 'pending' AND shard = ANY(%s::smallint[]) AND position <> ALL(%s::bigint[])
+    WHERE position > %s::bigint AND state = 'pending' AND shard = ANY(%s::smallint[]) AND position <> ALL(%s::bigint[])
       AND NOT EXISTS (SELECT FROM outbox_pending AS refused
                       WHERE refused.state = 'failed' AND refused.key = outbox_pending.key)
     ORDER BY position LIMIT %s
 )
 SELECT batch.position, batch.event_id, batch.key, batch.shard,
-       log.topic, log.type, log.sequence, log.payload::text, log.headers, log.occurred_at
+       log.topic, log.type, log.sequence, log.payload::text, log.headers,
+       extract(epoch FROM log.occurred_at)::float8
 FROM batch LEFT JOIN event_log AS log ON log.id = batch.event_id
 ORDER BY batch.position
 """
@@ -119,6 +121,6 @@ def _queued(row: tuple[Any, ...]) -> Queued:
             sequence=sequence,
             data=payload.encode(),
             headers=_HEADERS.decode(headers),
-            occurred_at=occurred_at,
+            occurred_at=datetime.fromtimestamp(occurred_at, UTC),
         )
     return Queued(position=position, event_id=event_id, key=key, shard=shard, told=told)
