@@ -27,10 +27,6 @@ from shop.kernel.clock import utc_now  # noqa: E402
 from shop.kernel.processes import announce_ready  # noqa: E402
 
 REDRIVE_SECONDS = 5.0
-TABLES = """
-CREATE TABLE IF NOT EXISTS bench_effect (event_id uuid, key uuid);
-CREATE TABLE IF NOT EXISTS bench_poison (key uuid PRIMARY KEY);
-"""
 _EFFECT = """
 INSERT INTO bench_effect SELECT %s, %s
 RETURNING EXISTS (SELECT FROM bench_poison WHERE bench_poison.key = bench_effect.key)
@@ -56,6 +52,7 @@ def main() -> None:
             outcome = delivery.deliver(group=group, events=events, now=now)
             at = time.time()
             notes.writelines(f"{event.key} {at}\n" for event in events)
+            notes.flush()
             return outcome
 
         vars(consumer)["deliver"] = noted
