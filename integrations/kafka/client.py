@@ -149,6 +149,7 @@ class Subscriber:
         self._reach = _Reach(who=group)
         self._assigned = assigned
         self._done: dict[tuple[str, int], int] = {}
+        self._placeless: list[TopicPartition] = []
         options = _options(
             **{
                 "group.id": group,
@@ -175,7 +176,8 @@ class Subscriber:
         if messages:
             messages += self._consumer.consume(limit - 1, 0.005)
             self._reach.reached()
-            self._begin([_place(message) for message in messages if _has_no_place(message)])
+        self._placeless += [_place(message) for message in messages if _has_no_place(message)]
+        self._begin()
         return [_received(message) for message in messages if not _is_notice(message)]
 
     def done(self, records: Iterable[Received]) -> None:
@@ -191,7 +193,7 @@ class Subscriber:
         for message in self._consumer.consume(1, seconds):
             # A partition that came in while waiting is not paused yet: give the record back.
             if _has_no_place(message):
-                self._begin([_place(message)])
+                self._placeless.append(_place(message))
             elif message.error() is None:
                 record = _received(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
@@ -210,26 +212,38 @@ class Subscriber:
         """Leave the group; the last commits are made sure of first."""
         self._consumer.close()
 
-    def _begin(self, places: list[TopicPartition]) -> None:
+    def _begin(self) -> None:
         """Begin partitions, of which the broker has no record at the group's offset, at the oldest record it has.
 
         A group without an offset is new there. One whose offset is gone has missed something, or the broker has: that
         is said aloud. Standing still would not bring it back; `replay_events` finds in the log what was missed.
         """
-        for known in self._consumer.committed(places, timeout=_METADATA_SECONDS) if places else ():
-            if known.offset >= 0:
-                oldest, next_one = self._consumer.get_watermark_offsets(known, timeout=_METADATA_SECONDS)
-                metrics.consumer_gaps.labels(self._group).inc()
-                log.error(
-                    "kafka.gap",
-                    group=self._group,
-                    topic=known.topic,
-                    partition=known.partition,
-                    wanted=known.offset,
-                    oldest=oldest,
-                    next=next_one,
-                )
-            self._consumer.seek(TopicPartition(known.topic, known.partition, OFFSET_BEGINNING))
+        if not self._placeless:
+            return
+        held = [place for place in self._consumer.assignment() if place in self._placeless]
+        try:
+            for known in self._consumer.committed(held, timeout=_METADATA_SECONDS) if held else ():
+                if known.offset >= 0:
+                    self._say_gap(known)
+        except KafkaException as error:
+            log.warning("kafka.offsets_unknown", group=self._group, reason=str(error))
+            return
+        # A seek is refused here: the library has not begun to fetch.
+        self._consumer.incremental_unassign(held)
+        self._consumer.incremental_assign([TopicPartition(at.topic, at.partition, OFFSET_BEGINNING) for at in held])
+        self._placeless.clear()
+
+    def _say_gap(self, wanted: TopicPartition) -> None:
+        oldest, following = self._consumer.get_watermark_offsets(wanted, timeout=_METADATA_SECONDS)
+        metrics.consumer_gaps.labels(self._group).inc()
+        log.error(
+            "kafka.gap",
+            group=self._group,
+            place=f"{wanted.topic}/{wanted.partition}",
+            wanted=wanted.offset,
+            oldest=oldest,
+            following=following,
+        )
 
     def _on_assign(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._assigned()
@@ -292,7 +306,7 @@ def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Receiv
     reader = Consumer(_options(**{"group.id": "read-back", "enable.partition.eof": True}), logger=_library_log)
     try:
         described = reader.list_topics(timeout=_METADATA_SECONDS).topics
-        places = [TopicPartition(topic, at, 0) for topic in topics for at in described[topic].partitions]
+        places = [TopicPartition(topic, at, OFFSET_BEGINNING) for topic in topics for at in described[topic].partitions]
         reader.assign(places)
         unfinished = len(places)
         deadline = time.monotonic() + seconds

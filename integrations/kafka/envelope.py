@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from uuid import UUID
 
+import msgspec
+
 from integrations.kafka.client import Headers, Received
 from integrations.kafka.errors import Unreadable
 from shop.kernel.clock import rfc3339
@@ -71,7 +73,19 @@ def arrived(received: Received) -> Arrived:
         raise Unreadable(f"Headers or key are not UTF-8: {error}") from error
     if any("\0" in text for text in (key, *headers.values())):
         raise Unreadable("A zero byte in headers or key: the database cannot keep it.")
-    return of_headers(headers, key=key, data=received.value, topic=received.topic)
+    return of_headers(_unfolded(headers), key=key, data=received.value, topic=received.topic)
+
+
+def _unfolded(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers with those in place that Debezium can only pass on as it found them: one column, JSON."""
+    if "ce_trace" not in headers:
+        return headers
+    try:
+        trace = msgspec.json.decode(headers["ce_trace"], type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise Unreadable(f"ce_trace is no JSON object of texts: {error}") from error
+    named = {name if name == "traceparent" else f"ce_{name}": value for name, value in trace.items()}
+    return {name: value for name, value in headers.items() if name != "ce_trace"} | named
 
 
 def of_headers(headers: Mapping[str, str], *, key: str, data: bytes, topic: str) -> Arrived:
