@@ -103,8 +103,8 @@ def _handled(notes: Path) -> dict[str, float]:
 def _table(results: dict[str, Any]) -> str:
     machine, one, medians = results["machine"], results["throughput"], results["poison"]["medians"]
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores, load before: {machine['load_before']:.1f},"
-        f" {machine['measured_at']}, Kafka: {results['kafka']}",
+        f"{machine['cpu']}, {machine['cores']} cores, load before: {machine['load_before']:.1f}",
+        f"{machine['measured_at']}, Kafka: {results['kafka']}",
         f"one consumer: {one['per_second']:,.0f} events/s, {one['cpu_us']:.0f} us of its CPU an event",
         f"milliseconds from sending to the committed effect at {results['poison']['rate']:.0f} events/s",
     ]

@@ -1,4 +1,4 @@
-"""The relay: events a second, CPU an event, commit to acknowledgement, what waking it costs writers, and its ceilings."""
+"""The relay: events a second, CPU an event, commit to acknowledgement, the cost of waking it, and its ceilings."""
 
 import argparse
 import json
@@ -23,6 +23,7 @@ LATENCY_SECONDS = 20
 # A drain that takes longer is stuck.
 DRAIN_SECONDS = 300.0
 CEILING_EVENTS = 100_000
+EMPTY = "SELECT NOT EXISTS (SELECT FROM outbox_pending)"
 
 
 def main() -> None:
@@ -59,7 +60,7 @@ def drain(place: Place, *, relays: int, events: int) -> dict[str, float]:
         _until_published(ports, events)
         lasted = time.monotonic() - began
         eventually(
-            lambda: connection.execute("SELECT NOT EXISTS (SELECT FROM outbox_pending)").fetchone()[0],
+            lambda: connection.execute(EMPTY).fetchone()[0],
             what="the queue to be empty",
         )
         after = seconds_by_group(os.getpid())
@@ -102,8 +103,7 @@ def latency(place: Place, *, seconds: float) -> dict[str, Any]:
             told = [answer(writer) for writer in writers]
             cpu = seconds_of(relay.pid) - cpu
             with place.connect() as connection:
-                empty = "SELECT NOT EXISTS (SELECT FROM outbox_pending)"
-                eventually(lambda: connection.execute(empty).fetchone()[0], what="the queue to be empty")
+                eventually(lambda: connection.execute(EMPTY).fetchone()[0], what="the queue to be empty")
         acknowledged = json.loads(notes.read_text())
     committed = {key: at for one in told for key, at in one["committed"]}
     waited = [acknowledged[key] - at for key, at in committed.items()]

@@ -8,7 +8,7 @@ EVENTS_A_KEY = 10
 # As large as a `payment.success`.
 PAYLOAD = (
     '{"occurred_at": "2026-11-28T12:00:00Z", "payment_id": "%s", "order_id": "%s", "user_id": "%s", "guest": true,'
-    ' "gateway": "sandbox", "gateway_reference": "sess_%s", "amount": {"minor": 2490, "currency": "EUR"}}'
+    ' "gateway": "sandbox", "gateway_reference": "sess_%s", "amount": {"amount": 2490, "currency": "EUR"}}'
 )
 TOPIC = "payment.success"
 _FILL = """

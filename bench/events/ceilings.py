@@ -1,4 +1,4 @@
-"""The two halves of a relay alone: `producer N` sends N events without a database, `delete` empties the queue without Kafka."""
+"""The halves of a relay: `producer N` sends N events without a database, `delete` empties the queue without Kafka."""
 
 import json
 import sys

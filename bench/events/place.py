@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import psycopg
 
-from integrations.embedded.apache_kafka import apache_kafka
+from integrations.embedded.apache_kafka import Cluster, apache_kafka
 from integrations.embedded.ports import any_free
 from integrations.embedded.services import embedded_services
 from integrations.embedded.state import PROJECT_ROOT
@@ -36,6 +36,8 @@ class Place:
 
     folder: Path
     environment: dict[str, str]
+    # Where a real Kafka serves.
+    cluster: Cluster | None = None
 
     def connect(self) -> "psycopg.Connection[tuple]":
         """Open a connection beside those of the shop."""
@@ -82,12 +84,13 @@ def prepared(*, kafka: str, brokers: int = 1) -> Iterator[Place]:
         # PostgreSQL refuses to run as root and becomes another user, who must be able to pass through.
         folder.chmod(0o711)
         own = OWN | {"SHOP_STATE_DIR": str(folder)}
+        cluster = None
         if kafka == "real":
             cluster = servers.enter_context(apache_kafka(folder / "kafka", brokers=brokers))
             os.environ["KAFKA_BOOTSTRAP_SERVERS"] = cluster.bootstrap_servers
             own["KAFKA_TOPIC_REPLICATION"] = str(cluster.copies)
         addresses = servers.enter_context(embedded_services(folder / "state"))
-        place = Place(folder, os.environ | addresses.as_environment() | own)
+        place = Place(folder, os.environ | addresses.as_environment() | own, cluster)
         place.manage("migrate", "--verbosity", "0")
         place.manage("ensure_topics")
         yield place

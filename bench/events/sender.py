@@ -1,4 +1,4 @@
-"""A process that sends events straight to Kafka: JSON jobs on standard input, the instant of each by key in the answer."""
+"""A process that sends events straight to Kafka: a JSON job a line, answered with the instant of each by key."""
 
 import json
 import sys

@@ -1,0 +1,51 @@
+"""Chaos on events: relays, consumers and broker are killed, stopped and cut off, and nothing is lost, turned round or done twice.
+
+The chaos itself is `bench.chaos_events`, whose long run takes a million events; this is a short one of it.
+"""
+
+import random
+import subprocess
+import sys
+
+import pytest
+
+from integrations.embedded import maven
+from integrations.embedded.errors import NoJava
+from integrations.embedded.state import PROJECT_ROOT
+
+pytestmark = pytest.mark.chaos
+
+SECONDS = 300.0
+
+
+def has_java() -> bool:
+    """Tell whether a real Kafka can be started."""
+    try:
+        maven.java()
+    except NoJava:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "kafka",
+    [
+        "embedded",
+        pytest.param("real", marks=pytest.mark.skipif(not has_java(), reason="a real Kafka needs Java and Maven")),
+    ],
+)
+def test_nothing_is_lost_turned_round_or_done_twice(kafka: str) -> None:
+    seed = random.randrange(1_000_000)
+    options = ["--events", "20000", "--rate", "800", "--kills", "8", "--relays", "3", "--seed", str(seed)]
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench.chaos_events", "--kafka", kafka, *options],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    print(ran.stdout)
+    assert ran.returncode == 0, f"seed {seed}\n{ran.stdout}\n{ran.stderr[-4_000:]}"
