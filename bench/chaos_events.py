@@ -35,7 +35,7 @@ def main() -> None:
     """Let chaos reign, count, print, keep."""
     options = _options()
     print(f"seed {options.seed}", flush=True)
-    with prepared(kafka=options.kafka) as place:
+    with prepared(kafka=options.kafka, disk_megabytes=options.disk) as place:
         with place.connect() as connection:
             connection.execute(TABLES)
         results = {"machine": report.machine(), "kafka": options.kafka, "seed": options.seed, **_reign(place, options)}
@@ -177,6 +177,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1_500, help="events told a second, at most")
     parser.add_argument("--kills", type=int, default=100, help="of relays and consumers, by turns")
     parser.add_argument("--relays", type=int, default=4)
+    parser.add_argument("--disk", type=int, default=0, metavar="MB", help="of a real broker, to be filled (root only)")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--keep", metavar="NAME", help="write bench/results/NAME.json")
     return parser.parse_args()

@@ -7,12 +7,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from bench.events.place import Place
 from integrations.embedded.child import Child
 
 LONGEST_STOP_SECONDS = 8.0
 HELD_SECONDS = 10.0
+FULL_SECONDS = 5.0
+_PIECE = b"\0" * 65_536
 _CUT = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name <> 'bench' AND backend_type = 'client backend'
@@ -95,6 +98,8 @@ class Crew:
         if self._place.cluster:
             troubles["kill -9 of the broker"] = lambda _: self._kill_broker()
             troubles["the broker stopped and continued"] = self._pause_broker
+        if self._place.disk:
+            troubles["the broker's disk full"] = lambda _: self._fill_disk()
         return troubles
 
     def _of(self, chance: random.Random, kind: str) -> Child:
@@ -135,6 +140,17 @@ class Crew:
 
     def _pause_broker(self, chance: random.Random) -> None:
         self._pause_process(self._place.cluster.brokers[0].child, chance.uniform(0.5, LONGEST_STOP_SECONDS))
+
+    def _fill_disk(self) -> None:
+        """Leave the broker no room for a while; it may end because of that, and is started again."""
+        broker, filling = self._place.cluster.brokers[0], self._place.disk / "filling"
+        with filling.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(_PIECE):
+                pass
+        self._stop.wait(FULL_SECONDS)
+        filling.unlink()
+        if not broker.child.is_running:
+            broker.start()
 
     def _later(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work)

@@ -38,6 +38,8 @@ class Place:
     environment: dict[str, str]
     # Where a real Kafka serves.
     cluster: Cluster | None = None
+    # The mount point of its disk, where it has one to itself.
+    disk: Path | None = None
 
     def connect(self) -> "psycopg.Connection[tuple]":
         """Open a connection beside those of the shop."""
@@ -75,8 +77,11 @@ class Place:
 
 
 @contextmanager
-def prepared(*, kafka: str, brokers: int = 1) -> Iterator[Place]:
-    """Start PostgreSQL (durable, as in production), Redis and the broker, and make tables and topics."""
+def prepared(*, kafka: str, disk_megabytes: int = 0) -> Iterator[Place]:
+    """Start PostgreSQL (durable, as in production), Redis and the broker, and make tables and topics.
+
+    With `disk_megabytes` a real broker has a disk of that size to itself, which only root can give it.
+    """
     for given in ("DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS"):
         os.environ.pop(given, None)
     with tempfile.TemporaryDirectory(prefix="shop-bench-") as name, ExitStack() as servers:
@@ -86,14 +91,29 @@ def prepared(*, kafka: str, brokers: int = 1) -> Iterator[Place]:
         own = OWN | {"SHOP_STATE_DIR": str(folder)}
         cluster = None
         if kafka == "real":
-            cluster = servers.enter_context(apache_kafka(folder / "kafka", brokers=brokers))
+            data = folder / "kafka"
+            if disk_megabytes:
+                servers.enter_context(_disk(data, megabytes=disk_megabytes))
+            cluster = servers.enter_context(apache_kafka(data))
             os.environ["KAFKA_BOOTSTRAP_SERVERS"] = cluster.bootstrap_servers
             own["KAFKA_TOPIC_REPLICATION"] = str(cluster.copies)
         addresses = servers.enter_context(embedded_services(folder / "state"))
-        place = Place(folder, os.environ | addresses.as_environment() | own, cluster)
+        place = Place(
+            folder, os.environ | addresses.as_environment() | own, cluster, folder / "kafka" if disk_megabytes else None
+        )
         place.manage("migrate", "--verbosity", "0")
         place.manage("ensure_topics")
         yield place
+
+
+@contextmanager
+def _disk(folder: Path, *, megabytes: int) -> Iterator[None]:
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def eventually(look: Callable[[], object], *, what: str, seconds: float = PATIENCE_SECONDS) -> Any:

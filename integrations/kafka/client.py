@@ -105,7 +105,9 @@ class Publisher:
                 "linger.ms": linger_ms,
                 # What Java clients compute, so that a key keeps its partition whoever produces.
                 "partitioner": "murmur2_random",
-                "message.timeout.ms": 60_000,
+                # None: a record that is given up locally could be passed by the next one of its key just when the
+                # broker comes back.
+                "message.timeout.ms": 0,
                 "queue.buffering.max.messages": 100_000,
                 "error_cb": self._reach.heard,
             }
