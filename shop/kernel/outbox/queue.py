@@ -13,8 +13,7 @@ from shop.kernel.outbox.instants import instant_of
 from shop.kernel.outbox.services import shard_of
 from shop.kernel.outbox.wakeup import wake_relay
 
-# Whoever draws a position has its transaction's number before: the floor of the relays relies on it.
-_HAS_NUMBER = "pg_current_xact_id() IS NOT NULL"
+# `pg_current_xact_id()`: whoever draws a position has its transaction's number before. The relays' floor relies on it.
 
 # The batch is fixed before the log is read: with fresh or stale statistics alike, the log is entered by its
 # primary key, once for each row of the batch. What is in flight is a list that PostgreSQL hashes.
@@ -92,7 +91,7 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
             "INSERT INTO outbox_pending (event_id, key, shard)"
             " SELECT id, key, shard FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
             " WITH ORDINALITY AS again (id, key, shard, place)"
-            f" WHERE {_HAS_NUMBER}"
+            " WHERE pg_current_xact_id() IS NOT NULL"
             " AND NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id) ORDER BY place",
             [[id_ for id_, _ in events], [key for _, key in events], [shard_of(str(key)) for _, key in events]],
         )
@@ -106,7 +105,8 @@ def send_to(*, target: str, replay_id: UUID, events: Sequence[tuple[UUID, UUID]]
         cursor.execute(
             "INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)"
             " SELECT id, key, shard, %s, %s FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
-            f" WITH ORDINALITY AS again (id, key, shard, place) WHERE {_HAS_NUMBER} ORDER BY place",
+            " WITH ORDINALITY AS again (id, key, shard, place)"
+            " WHERE pg_current_xact_id() IS NOT NULL ORDER BY place",
             [
                 replay_id,
                 target,
