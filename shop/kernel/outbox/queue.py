@@ -88,11 +88,13 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
 
 def send_to(*, target: str, replay_id: UUID, events: Sequence[tuple[UUID, UUID]]) -> None:
     """Queue events (id, key) once more for one consumer, in the order given; they are marked for it on the wire."""
+    # The transaction has its number before it draws positions, as it has in `write`.
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)"
             " SELECT id, key, shard, %s, %s FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
-            " WITH ORDINALITY AS again (id, key, shard, place) ORDER BY place",
+            " WITH ORDINALITY AS again (id, key, shard, place)"
+            " WHERE pg_current_xact_id() IS NOT NULL ORDER BY place",
             [
                 replay_id,
                 target,
