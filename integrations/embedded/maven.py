@@ -75,7 +75,7 @@ def _download(*, folder: Path, name: str, artifacts: Sequence[str]) -> None:
         pom, jars = Path(workshop, "pom.xml"), Path(workshop, "jars")
         dependencies = "\n".join(DEPENDENCY.format(*map(escape, artifact.split(":"))) for artifact in artifacts)
         pom.write_text(POM.format(name=name, dependencies=dependencies), encoding="utf-8")
-        command = [maven, "--batch-mode", "--quiet", "--file", str(pom), COPY]
+        command = [maven, "--batch-mode", "--quiet", "-Dstyle.color=never", "--file", str(pom), COPY]
         command += ["-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)  # noqa: S603  `mvn`
@@ -89,5 +89,6 @@ def _download(*, folder: Path, name: str, artifacts: Sequence[str]) -> None:
 
 
 def _reason(said: str) -> str:
-    errors = [line for line in said.splitlines() if line.startswith("[ERROR]")]
-    return errors[0].removeprefix("[ERROR] ") if errors else said.strip().rpartition("\n")[2]
+    # Some versions of mvn colour the first line whatever they are told.
+    first = re.search(r"\[ERROR\] (.+)", said)
+    return first.group(1) if first else said.strip().rpartition("\n")[2]

@@ -34,7 +34,7 @@ _REFUSALS = frozenset(
 )
 _METADATA_SECONDS = 10.0
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]]
 # Called once for each record with None, or with the error that `failure_of` explains.
 Report = Callable[[Any, Any], None]
 
@@ -105,7 +105,8 @@ class Publisher:
                 "linger.ms": linger_ms,
                 # What Java clients compute, so that a key keeps its partition whoever produces.
                 "partitioner": "murmur2_random",
-                # Never: one that timed out alone would let the later ones of its key pass while the broker comes back.
+                # None: a record that is given up locally could be passed by the next one of its key just when the
+                # broker comes back.
                 "message.timeout.ms": 0,
                 "queue.buffering.max.messages": 100_000,
                 "error_cb": self._reach.heard,
@@ -116,7 +117,7 @@ class Publisher:
     def send(self, *, topic: str, key: str, value: bytes, headers: Headers, report: Report) -> None:
         """Hand a record over; `report` is called from `poll` or `flush`. Refused when it can never be sent."""
         try:
-            self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
+            self._producer.produce(topic, value, key, headers=headers, on_delivery=report)
         except BufferError:
             self._producer.poll(0.1)
             raise BrokerError("The local queue is full.") from None
@@ -307,7 +308,7 @@ def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Receiv
     reader = Consumer(_options(**{"group.id": "read-back", "enable.partition.eof": True}), logger=_library_log)
     try:
         described = reader.list_topics(timeout=_METADATA_SECONDS).topics
-        places = [TopicPartition(topic, at, 0) for topic in topics for at in described[topic].partitions]
+        places = [TopicPartition(topic, at, OFFSET_BEGINNING) for topic in topics for at in described[topic].partitions]
         reader.assign(places)
         unfinished = len(places)
         deadline = time.monotonic() + seconds

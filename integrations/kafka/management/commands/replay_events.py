@@ -1,4 +1,5 @@
 import getpass
+import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,11 +21,18 @@ from integrations.kafka.replay.retelling import TARGET
 from integrations.kafka.replay.running import carry_out
 from integrations.kafka.stopping import stopping
 
+NICENESS = 10
+
 
 class Command(BaseCommand):
     """Deliver past events to consumers that never handled them, or make an effect anew. A dry run without --execute."""
 
     help = __doc__
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Let everybody else on this machine go first: nobody waits for a replay."""
+        os.nice(NICENESS)
+        super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the selection, the destination, and what makes it real."""

@@ -20,6 +20,9 @@ def running_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluste
 @pytest.fixture
 def three_brokers(running_brokers: Cluster, listening: Group, settings: Settings) -> Cluster:
     """Three brokers with the shop's topics, which this test's relays and consumers use."""
+    for broker in running_brokers.brokers:
+        if not broker.child.is_running:
+            broker.start()
     use(running_brokers, settings)
     return running_brokers
 
