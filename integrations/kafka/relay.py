@@ -159,7 +159,8 @@ class Relay:
                 metrics.published.labels(row.told.topic).inc()
         metrics.batch_seconds.observe(time.monotonic() - flight.began)
         last = flight.acknowledged[-1].told
-        if last:
+        # What a replay sends once more is old, and nobody has waited for it.
+        if last and "replayid" not in last.headers:
             metrics.delivery_seconds.observe((datetime.now(UTC) - last.occurred_at).total_seconds())
 
     def _refuse(self, row: Queued, *, reason: str) -> None:

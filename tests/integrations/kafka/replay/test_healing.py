@@ -23,8 +23,8 @@ from shop.kernel.outbox import queue
 from shop.kernel.outbox.log import Selection
 from shop.kernel.outbox.models import PendingEvent
 from tests.integrations.kafka import effects
-from tests.integrations.kafka.conftest import tell, wait_until
-from tests.integrations.kafka.replay.commands import process, run
+from tests.integrations.kafka.conftest import tell
+from tests.integrations.kafka.replay.commands import PATIENCE_SECONDS, replaying, run
 from tests.integrations.kafka.test_delivery import told
 
 ONE, TWO = new_id(), new_id()
@@ -184,13 +184,10 @@ def test_ended_in_the_middle_it_loses_and_doubles_nothing(
     settings: Settings, ending: signal.Signals, tmp_path: Path
 ) -> None:
     tell(*[ONE] * 60)
-    to_analytics = ["--consumer", "analytics", "--execute", "--expect", "60", "--reason", "x", "--rate", "20"]
-    slow = process(tmp_path, "replay_events", *to_analytics)
-    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
+    with replaying(tmp_path, "--consumer", "analytics", "--expect", "60") as slow:
+        slow.send_signal(ending)
+        slow.wait(PATIENCE_SECONDS)
 
-    slow.send_signal(ending)
-
-    slow.communicate(timeout=20)
     audit = Replay.objects.get()
     assert audit.outcome == ("running" if ending == signal.SIGKILL else "stopped")
     assert slow.returncode == (-ending if ending == signal.SIGKILL else 1)

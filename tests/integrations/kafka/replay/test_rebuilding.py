@@ -26,8 +26,7 @@ from shop.kernel.outbox import log as event_log
 from shop.kernel.outbox.log import Selection
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import open_unit_of_work
-from tests.integrations.kafka.conftest import wait_until
-from tests.integrations.kafka.replay.commands import process, run
+from tests.integrations.kafka.replay.commands import PATIENCE_SECONDS, replaying, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -187,25 +186,10 @@ def test_ended_in_the_middle_it_goes_on_and_comes_to_the_same(
 ) -> None:
     DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
     wrong = figures()
-    slow = process(
-        tmp_path,
-        "replay_events",
-        *REBUILD,
-        "--until",
-        until,
-        "--execute",
-        "--expect",
-        "60",
-        "--reason",
-        "x",
-        "--rate",
-        "20",
-    )
-    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
+    with replaying(tmp_path, *REBUILD, "--until", until, "--expect", "60") as slow:
+        slow.send_signal(ending)
+        said = slow.communicate(timeout=PATIENCE_SECONDS)[1]
 
-    slow.send_signal(ending)
-
-    said = slow.communicate(timeout=20)[1]
     audit = Replay.objects.get()
     assert 4 <= audit.delivered < 60
     assert figures() == wrong
@@ -222,27 +206,11 @@ def test_ended_in_the_middle_it_goes_on_and_comes_to_the_same(
 
 
 def test_one_that_runs_is_not_run_by_a_second_process(counted: Figures, until: str, tmp_path: Path) -> None:
-    slow = process(
-        tmp_path,
-        "replay_events",
-        *REBUILD,
-        "--until",
-        until,
-        "--execute",
-        "--expect",
-        "60",
-        "--reason",
-        "x",
-        "--rate",
-        "20",
-    )
-    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
-
-    with pytest.raises(CommandError, match="is running in another process"):
+    with (
+        replaying(tmp_path, *REBUILD, "--until", until, "--expect", "60"),
+        pytest.raises(CommandError, match="is running in another process"),
+    ):
         run("replay_events", "--resume", str(Replay.objects.get().id))
-
-    slow.kill()
-    slow.communicate()
 
 
 def test_a_dry_run_counts_and_changes_nothing(counted: Figures, until: str) -> None:
