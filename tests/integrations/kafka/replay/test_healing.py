@@ -5,6 +5,7 @@ from threading import Event
 
 import pytest
 from django.core.management import CommandError
+from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from integrations.analytics.models import DailyCount
@@ -12,6 +13,7 @@ from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Inbox, Parked, Replay
+from integrations.kafka.replay import healing
 from integrations.kafka.replay.audit import Mode, Order, begin, selection_of
 from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.running import carry_out
@@ -167,6 +169,21 @@ def test_resumed_it_selects_what_it_selected_before(holes: Group) -> None:
     assert selection_of(Replay.objects.get()) == selection
     assert "Delivered 1," in run("replay_events", "--resume", str(audit.id))
     assert effects.effects(TWO) == [(TWO, 11)]
+
+
+def test_a_database_that_goes_away_is_one_clear_line_and_the_replay_goes_on_later(
+    holes: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(**_: object) -> None:
+        raise OperationalError("the connection is lost")
+
+    audit = begun(holes, expected=5)
+    with monkeypatch.context() as broken:
+        broken.setattr(healing, "deliver", away)
+        with pytest.raises(CommandError, match=f"The database is away .*--resume {audit.id}"):
+            run("replay_events", "--resume", str(audit.id))
+
+    assert "Delivered 5," in run("replay_events", "--resume", str(audit.id))
 
 
 def test_what_is_done_or_unknown_is_not_resumed(holes: Group) -> None:

@@ -15,9 +15,11 @@ from integrations.analytics.models import DailyCount, DraftCount
 from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import group
+from integrations.kafka.housekeeping import forget_old_inbox_rows
 from integrations.kafka.models import Inbox, Replay
+from integrations.kafka.replay import rebuilding
 from integrations.kafka.replay.audit import Mode, Order, begin
-from integrations.kafka.replay.pace import Pace
+from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.running import carry_out
 from shop.kernel.clock import utc_now
 from shop.kernel.events import UserAction
@@ -211,6 +213,32 @@ def test_one_that_runs_is_not_run_by_a_second_process(counted: Figures, until: s
         pytest.raises(CommandError, match="is running in another process"),
     ):
         run("replay_events", "--resume", str(Replay.objects.get().id))
+
+
+def test_a_log_that_has_lost_a_day_meanwhile_makes_nothing_anew(
+    counted: Figures, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
+    wrong, audit = figures(), begun(until, expected=60)
+    # What dropping the partition of these days would leave.
+    monkeypatch.setattr(rebuilding, "kept_since", lambda: datetime.fromisoformat(until))
+
+    with pytest.raises(CommandError, match=r"The log begins on .* by now"):
+        run("replay_events", "--resume", str(audit.id), "--rate", "5000")
+
+    assert figures() == wrong
+
+
+def test_the_draft_of_a_rebuild_nobody_went_on_with_goes_with_the_log(counted: Figures, until: str) -> None:
+    stop, audit = threading.Event(), begun(until, expected=60)
+    with pytest.raises(Stopped):
+        carry_out(audit=audit, pace=Pace(per_second=20, stop=stop, say=print), progress=lambda _: stop.set())
+    drafted = Inbox.objects.exclude(consumer="analytics")
+    assert drafted.count() == 2
+
+    forget_old_inbox_rows(now=utc_now() + timedelta(days=200))
+
+    assert not drafted.exists()
 
 
 def test_a_dry_run_counts_and_changes_nothing(counted: Figures, until: str) -> None:
