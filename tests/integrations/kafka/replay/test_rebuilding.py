@@ -2,8 +2,11 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError
@@ -12,6 +15,8 @@ from django.db.models import F
 
 from integrations.analytics import services
 from integrations.analytics.models import DailyCount, DraftCount
+from integrations.analytics.rebuilding import DailyCounts, Difference
+from integrations.kafka import drafts
 from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import group
@@ -156,15 +161,14 @@ def test_live_events_are_counted_meanwhile_and_none_is_lost_or_doubled(counted: 
     DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
     stop = threading.Event()
 
-    def live() -> None:
+    def shop_on() -> None:
         try:
             while not stop.is_set():
-                tell(3)
-                handle()
+                live()
         finally:
             connection.close()
 
-    thread = threading.Thread(target=live)
+    thread = threading.Thread(target=shop_on)
     thread.start()
     for _ in range(10):
         carry_out(
@@ -180,6 +184,64 @@ def test_live_events_are_counted_meanwhile_and_none_is_lost_or_doubled(counted: 
     assert {row[1]: row[3] for row in figures()} == {
         "Product Added": told // 3, "Order Completed": told // 3, "Notification Sent": told // 3, "Product Viewed": 1,
     }  # fmt: skip
+
+
+def beside(work: Callable[[], None]) -> None:
+    """Do it over another connection, and wait until it is committed."""
+
+    def run_and_hang_up() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run_and_hang_up)
+    thread.start()
+    thread.join()
+
+
+def live() -> None:
+    tell(3)
+    handle()
+
+
+def one_more_of_each(figures: Figures) -> dict[object, object]:
+    return {row[1]: row[3] + (row[1] != "Product Viewed") for row in figures}  # type: ignore[operator]
+
+
+def test_what_is_counted_when_the_draft_seems_complete_is_not_taken_away(
+    counted: Figures, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = drafts.not_drafted
+
+    def then_more_comes(draft: drafts.Draft, *, after: UUID | None, limit: int) -> list[UUID]:
+        found = look(draft, after=after, limit=limit)
+        if not found and after is not None:
+            monkeypatch.undo()
+            beside(live)
+        return found
+
+    monkeypatch.setattr(drafts, "not_drafted", then_more_comes)
+
+    assert "Counted 63 events anew; 0 figures were wrong" in rebuilt(until, expect=60)
+
+    assert {row[1]: row[3] for row in figures()} == one_more_of_each(counted)
+
+
+def test_what_is_counted_while_the_two_are_compared_is_not_taken_away(
+    counted: Figures, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = DailyCounts.difference
+
+    def while_more_comes(made: DailyCounts, **about: Any) -> Difference:
+        beside(live)
+        return compare(made, **about)
+
+    monkeypatch.setattr(DailyCounts, "difference", while_more_comes)
+
+    assert "Counted 60 events anew; 0 figures were wrong" in rebuilt(until, expect=60)
+
+    assert {row[1]: row[3] for row in figures()} == one_more_of_each(counted)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
