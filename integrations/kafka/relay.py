@@ -184,7 +184,8 @@ class Relay:
             metrics.published.labels(topic).inc(count)
         metrics.batch_seconds.observe(time.monotonic() - flight.began)
         last = flight.acknowledged[-1].told
-        if last:
+        # What a replay sends once more is old, and nobody has waited for it.
+        if last and "replayid" not in last.headers:
             metrics.delivery_seconds.observe((datetime.now(UTC) - last.occurred_at).total_seconds())
 
     def _refuse(self, row: Queued, *, reason: str) -> None:
