@@ -65,6 +65,6 @@ def test_three_minutes_without_a_broker_cost_nobody_a_purchase(stack: Stack, clu
 def _buy_until(deadline: float, stack: Stack) -> int:
     bought = 0
     while time.monotonic() < deadline:
-        PatientShopper(stack, sku=SKU).order(pays=True)
+        PatientShopper(stack, sku=SKU).shop(pays=True)
         bought += 1
     return bought
