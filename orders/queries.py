@@ -13,8 +13,10 @@ from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEnt
 from orders.errors import OrderNotFound
 from orders.models import Capture, Order
 from orders.states import Status
+from shop.kernel.ids import as_uuid, normal_order_number
 from shop.kernel.money import Money
 from shop.kernel.priced import PricedLine, Totals
+from shop.kernel.stories import Moment, Story, clock_text
 
 _NEWEST = UUID(int=2**128 - 1)
 
@@ -60,6 +62,37 @@ def orders_of(
     else:
         where, place = " WHERE o.user_id = %s AND o.id < %s ORDER BY o.id DESC LIMIT %s", after or _NEWEST
     return [_view(row) for row in _rows(_SEVERAL + where, [user_id, place, limit])]
+
+
+def find(*, text: str) -> UUID | None:
+    """Return the order a person means: by its number, however it is typed, or its id; None when there is none."""
+    known = Q(number=normal_order_number(text) or text)
+    if order_id := as_uuid(text):
+        known |= Q(pk=order_id)
+    found: UUID | None = Order.objects.filter(known).values_list("pk", flat=True).first()
+    return found
+
+
+def story(*, order_id: UUID, now: datetime) -> Story:
+    """Tell the order's own timeline, and what it waits for."""
+    told = order(order_id=order_id, user_id=None)
+    moments = (
+        Moment(entry.at, "order", f"{entry.type}: {entry.detail}" if entry.detail else entry.type)
+        for entry in told.timeline or ()
+    )
+    coming = []
+    if told.status == Status.PENDING_PAYMENT:
+        verb = "waits for its money until" if now < told.payment_deadline else "should have had its money by"
+        coming.append(
+            f"The order {verb} {clock_text(told.payment_deadline)}; then its session is closed and it expires."
+        )
+    if told.status == Status.PAID:
+        coming.append("The order can be sent, or cancelled, which gives its money back.")
+    if told.status == Status.EXPIRED:
+        coming.append("Money that still comes revives the order if its stock can be had again, else it goes back.")
+    if told.needs_review:
+        coming.append("A person has to look at it: Admin > Orders.")
+    return Story(moments=tuple(moments), next=tuple(coming))
 
 
 def payable(*, order_id: UUID) -> PayableOrder | None:

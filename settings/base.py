@@ -217,6 +217,7 @@ SHIPPING_RATES = wiring.SHIPPING_RATES
 TAX_RATES = wiring.TAX_RATES
 
 ORDER_PANELS = wiring.ORDER_PANELS
+ORDER_STORIES = wiring.ORDER_STORIES
 ORDER_SEARCHES = wiring.ORDER_SEARCHES
 
 # --- payments ---------------------------------------------------------------------------------------------
@@ -292,6 +293,8 @@ CALLBACK_MAX_BYTES = 256 * 1024
 # --- events, tasks, analytics -----------------------------------------------------------------------------
 
 CONSUMERS = wiring.CONSUMERS
+OUTSIDE_EFFECTS = wiring.OUTSIDE_EFFECTS
+REBUILDERS = wiring.REBUILDERS
 # Longer than any request takes; then the next one with the same key takes over from a process that was killed.
 IDEMPOTENCY_LEASE_SECONDS = env.int("IDEMPOTENCY_LEASE_SECONDS", default=90)
 IDEMPOTENCY_KEPT_HOURS = 72

@@ -28,6 +28,13 @@ ORDER_PANELS = [
     "notifications.admin.mails_panel",
     "notifications.admin.webhooks_panel",
 ]
+# What `manage.py explain_order` tells of an order: each context's part of its story, and what can happen next.
+ORDER_STORIES = [
+    "orders.queries.story",
+    "payments.queries.story",
+    "integrations.kafka.story.story",
+    "notifications.queries.story",
+]
 # Other words by which support staff may search an order: text -> order ids.
 ORDER_SEARCHES = ["payments.queries.orders_by_gateway_reference"]
 
@@ -88,6 +95,20 @@ CONSUMERS = {
         "refund.reversed.v1": "integrations.analytics.handlers.refund_reversed",
         "analytics.events.v1": "integrations.analytics.handlers.user_action",
     },
+}
+
+# What handling an event does outside the shop, for every consumer: a replay does it only where it is allowed by name
+# (`--allow-effect mail`). Facts that a handler tells in turn are new ones and go their own way.
+OUTSIDE_EFFECTS = {
+    "orders": {},
+    "payments": {"order.cancelled.v1": ("gateway",), "order.refund_due.v1": ("gateway",)},
+    "notifications": dict.fromkeys(CONSUMERS["notifications"], ("mail",)),
+    "webhooks": dict.fromkeys(CONSUMERS["webhooks"], ("webhook",)),
+    "analytics": {},
+}
+# Replay safe: whose effect can be made anew from the log, and by what (`--mode rebuild`).
+REBUILDERS = {
+    "analytics": {"analytics.events.v1": "integrations.analytics.rebuilding.DailyCounts"},
 }
 
 # Celery beat: task -> seconds between two wake-ups. Each claims due rows; a missed wake-up loses nothing.

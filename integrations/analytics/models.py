@@ -21,3 +21,18 @@ class DailyCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.name}: {self.count}"
+
+
+class DraftCount(models.Model):
+    """A day's figures as a rebuild counts them anew, one set for each rebuild; gone when it is done."""
+
+    pk = models.CompositePrimaryKey("draft_id", "day", "name", "currency")
+    draft_id = models.UUIDField()
+    day = models.DateField()
+    name = models.TextField()
+    currency = models.TextField(default="", blank=True)
+    count = models.BigIntegerField()
+    amount = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.draft_id} {self.day} {self.name}: {self.count}"

@@ -1,9 +1,10 @@
 """Counting user actions: a Prometheus counter for the moment, a row a day for the admin's charts."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import partial
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -42,19 +43,32 @@ def amount_of(properties: Mapping[str, str | int | bool | None]) -> int:
             return 0
 
 
-def _write(actions: list[UserAction]) -> None:
+def totals(actions: Iterable[UserAction]) -> tuple[Counter[Row], Counter[Row]]:
+    """Return how often each action happened on each day, and the money it was about."""
     counts: Counter[Row] = Counter()
     amounts: Counter[Row] = Counter()
     for action in actions:
         row = (action.occurred_at.date(), action.name, str(action.properties.get("currency") or ""))
         counts[row] += 1
         amounts[row] += amount_of(action.properties)
-    days, names, currencies = zip(*counts, strict=True)
+    return counts, amounts
+
+
+def add(*, counts: Mapping[Row, int], amounts: Mapping[Row, int]) -> None:
+    """Add to the days; what is added may be less than nothing."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _COUNT,
-            [list(days), list(names), list(currencies), list(counts.values()), [amounts[row] for row in counts]],
-        )
+        cursor.execute(_COUNT, columns(counts, amounts))
+
+
+def columns(counts: Mapping[Row, int], amounts: Mapping[Row, int]) -> list[list[Any]]:
+    """Return days, names, currencies, counts and amounts, each a column for a statement."""
+    days, names, currencies = zip(*counts, strict=True)
+    return [list(days), list(names), list(currencies), list(counts.values()), [amounts[row] for row in counts]]
+
+
+def _write(actions: list[UserAction]) -> None:
+    counts, amounts = totals(actions)
+    add(counts=counts, amounts=amounts)
     transaction.on_commit(partial(_tell_prometheus, counts, amounts))
 
 

@@ -11,8 +11,9 @@ from django.urls import reverse
 from unfold.decorators import action, display
 
 from integrations.kafka import parking
-from integrations.kafka.groups import group_names, listeners
-from integrations.kafka.models import Inbox, Parked, Relay, Replay
+from integrations.kafka.groups import listeners
+from integrations.kafka.models import Parked, Relay, Replay
+from integrations.kafka.standing import standings
 from integrations.kafka.topics import declared_topics
 from shop.kernel.admin import LongList, ReadOnlyAdmin, filter_by, instant_text
 from shop.kernel.clock import utc_now
@@ -51,7 +52,16 @@ class LoggedEventAdmin(LongList, ReadOnlyAdmin):
 class PendingEventAdmin(LongList, ReadOnlyAdmin):
     """What Kafka has not acknowledged."""
 
-    list_display: ClassVar = ["position", "event_id", "key", "shard", "state", "attempts", "last_error"]
+    list_display: ClassVar = [
+        "position",
+        "event_id",
+        "key",
+        "shard",
+        "state",
+        "attempts",
+        "replay_target",
+        "last_error",
+    ]
     list_filter: ClassVar = ["state"]
     ordering: ClassVar = ["position"]
     actions: ClassVar = ["retry"]
@@ -110,7 +120,9 @@ class ParkedAdmin(LongList, ReadOnlyAdmin):
 class ReplayAdmin(LongList, ReadOnlyAdmin):
     """Who sent what again."""
 
-    list_display: ClassVar = ["started_at", "who", "reason", "consumers", "expected", "delivered", "parked", "outcome"]
+    list_display: ClassVar = [
+        "started_at", "who", "reason", "mode", "consumers", "expected", "delivered", "parked", "outcome",
+    ]  # fmt: skip
 
 
 @admin.register(Relay)
@@ -145,17 +157,11 @@ def events_panel(*, order_id: UUID) -> Panel:
 def _deliveries(event_ids: Iterable[UUID], *, types: dict[UUID, str]) -> dict[UUID, str]:
     """Return for each event a line such as `orders: handled, notifications: dead`."""
     ids = list(event_ids)
-    # Naming the consumers lets the indexes be used: they begin with the consumer.
-    here = {"consumer__in": group_names(), "event_id__in": ids}
-    handled = set(Inbox.objects.filter(**here).values_list("consumer", "event_id"))
-    parked: dict[tuple[str, UUID], str] = {
-        (row.consumer, row.event_id): row.state for row in Parked.objects.filter(**here).defer("value", "headers")
-    }
+    found = standings(event_ids=ids)
 
     def state(consumer: str, event_id: UUID) -> str:
-        if (consumer, event_id) in handled:
-            return "handled"
-        return parked.get((consumer, event_id), "not yet")
+        standing = found.get((consumer, event_id))
+        return standing.word if standing else "not yet"
 
     return {
         event_id: ", ".join(

@@ -1,13 +1,17 @@
 """The selection flags that the replay commands share."""
 
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.db import connection
 from django.utils.dateparse import parse_datetime
 
+from shop.kernel.events import event_classes
 from shop.kernel.outbox.log import Selection
 
 
@@ -23,7 +27,14 @@ def add_selection(parser: CommandParser) -> None:
 
 
 def selection(options: dict[str, Any]) -> Selection:
-    """Return what the flags chose."""
+    """Return what the flags chose; CommandError for a type or an aggregate that no event has."""
+    declared = event_classes()
+    for name in options["type"]:
+        if name not in declared:
+            raise CommandError(f"There is no event of type {name}; there are {', '.join(sorted(declared))}.")
+    aggregates = sorted({told.aggregate for told in declared.values()})
+    if options["aggregate"] and options["aggregate"] not in aggregates:
+        raise CommandError(f"There is no aggregate called {options['aggregate']}; there are {', '.join(aggregates)}.")
     return Selection(
         event_ids=tuple(options["event_id"]),
         types=tuple(options["type"]),
@@ -44,3 +55,15 @@ def instant(text: str) -> datetime:
     if read is None:
         raise ArgumentTypeError(f"{text!r} is not an instant such as 2026-11-22T10:00:00Z.")
     return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+@contextmanager
+def long_reads() -> Iterator[None]:
+    """Let the enclosed statements take the time that a long log needs, whatever a request may take."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET statement_timeout")

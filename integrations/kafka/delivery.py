@@ -18,7 +18,7 @@ from integrations.kafka.errors import DatabaseAway, NoHandler
 from integrations.kafka.groups import Group, Handler
 from integrations.kafka.inbox import Aside
 from integrations.kafka.models import Parked
-from shop.kernel.events import Event, event_class
+from shop.kernel.events import Event, read_event
 from shop.kernel.tracing import Trace, tracing
 from shop.kernel.transactions import open_unit_of_work
 
@@ -38,9 +38,11 @@ def deliver(*, group: Group, events: Sequence[Arrived], now: datetime) -> Outcom
     connection is lost; nothing has happened then.
     """
     began = monotonic()
-    heard = [event for event in events if event.type in group.handlers]
+    ours = [event for event in events if event.is_for(group.name)]
+    heard = [event for event in ours if event.type in group.handlers]
     outcome = _deliver(group, heard, now) if heard else Counter()
-    outcome.update((event.type, "skipped") for event in events if event.type not in group.handlers)
+    outcome.update((event.type, "skipped") for event in ours if event.type not in group.handlers)
+    outcome.update((event.type, "not_for_us") for event in events if not event.is_for(group.name))
     for (type_name, became), count in outcome.items():
         metrics.consumed.labels(group.name, type_name, became).inc(count)
     metrics.handle_seconds.labels(group.name).observe(monotonic() - began)
@@ -165,7 +167,7 @@ def call(handler: Handler, *, arrived: Arrived, event: Event) -> None:
 
 def decoded(event: Arrived) -> Event:
     """Read an event's data; `msgspec.DecodeError` when it does not fit its type, LookupError for unknown types."""
-    return event_class(event.type).decode(event.data)
+    return read_event(event.type, event.data)
 
 
 @contextmanager

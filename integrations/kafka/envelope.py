@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,10 +14,12 @@ from shop.kernel.clock import rfc3339
 from shop.kernel.events import event_class
 from shop.kernel.outbox.dto import Told
 
-# As the log names them, and as Kafka's headers do.
-_TRACED = (
+# As the log names them, or the queue in the case of a replay, and as Kafka's headers do.
+_EXTENSIONS = (
     ("correlationid", "ce_correlationid"),
     ("causationid", "ce_causationid"),
+    ("replayid", "ce_replayid"),
+    ("replaytarget", "ce_replaytarget"),
     ("traceparent", "traceparent"),
 )
 _FIXED = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
@@ -35,6 +38,10 @@ class Arrived:
     traceparent: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
+    def is_for(self, consumer: str) -> bool:
+        """Whether this consumer is to take it: a replay may have sent it to another one."""
+        return self.headers.get("ce_replaytarget", consumer) == consumer
+
 
 def headers_of(told: Told) -> Headers:
     """Return the headers of a fact: CloudEvents' own, its extensions, and W3C's traceparent as it is."""
@@ -47,10 +54,20 @@ def headers_of(told: Told) -> Headers:
         ("ce_time", rfc3339(told.occurred_at).encode()),
         ("ce_sequence", b"%d" % told.sequence),
     ]
-    for known, name in _TRACED:
+    for known, name in _EXTENSIONS:
         if value := told.headers.get(known):
             headers.append((name, value.encode()))
     return headers
+
+
+def structured(told: Told) -> bytes:
+    """Write a fact as one JSON document: CloudEvents' structured mode, the data inside as they are."""
+    attributes: dict[str, Any] = {
+        name.removeprefix("ce_"): value.decode() for name, value in headers_of(told) if name != "content-type"
+    }
+    return msgspec.json.encode(
+        attributes | {"datacontenttype": "application/json", "data": msgspec.Raw(told.data)},
+    )
 
 
 @cache

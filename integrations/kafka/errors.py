@@ -19,3 +19,19 @@ class DatabaseAway(Exception):
 
 class NoHandler(Exception):
     """The consumer does not listen to this type of event, or there is no such consumer."""
+
+
+class NotAdditive(Exception):
+    """Today's events break a promise of the last release: they cannot be released as they are."""
+
+
+class AlreadyReleased(Exception):
+    """The schemas of this version are frozen already."""
+
+
+class CannotResume(Exception):
+    """There is no such replay, it is done, or somebody else is at it."""
+
+
+class NotReplaySafe(Exception):
+    """A handler's effect cannot be made anew from the log."""

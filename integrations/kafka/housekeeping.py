@@ -6,8 +6,9 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min
 
+from integrations.kafka.drafts import draft_name
 from integrations.kafka.groups import group_names
-from integrations.kafka.models import Parked
+from integrations.kafka.models import Parked, Replay
 from shop.kernel.outbox.instants import first_id_at
 
 # Partitions of the log go by whole weeks: an event must never outlive its inbox row, or a replay would repeat it.
@@ -16,9 +17,15 @@ _CHUNK = 10_000
 
 
 def forget_old_inbox_rows(*, now: datetime) -> int:
-    """Delete the inbox rows of events that left the log three weeks ago; return how many."""
+    """Delete the inbox rows of events that left the log three weeks ago, drafts included; return how many."""
     before = first_id_at(now - timedelta(days=settings.EVENT_LOG_KEPT_DAYS) - _LONGER)
-    return sum(_forget(consumer, before=str(before)) for consumer in group_names())
+    return sum(_forget(consumer, before=str(before)) for consumer in [*group_names(), *_drafts()])
+
+
+def _drafts() -> list[str]:
+    """Return the consumers of rebuilds that nobody has brought to an end."""
+    left = Replay.objects.filter(mode="rebuild").exclude(outcome="done")
+    return [draft_name(consumer=audit.consumers[0], replay_id=audit.id) for audit in left]
 
 
 def _forget(consumer: str, *, before: str) -> int:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
 
 from integrations.kafka.envelope import Arrived
 from integrations.kafka.models import Parked
+from shop.kernel.outbox.instants import first_id_at
 
 # Rows are entered in the order of their ids: two members that meet after a rebalance wait for each other in turn.
 _ENTER = """
@@ -37,6 +38,17 @@ WITH parked AS (
     ON CONFLICT (consumer, event_id) DO NOTHING
 )
 DELETE FROM kafka_inbox WHERE consumer = %s AND event_id = ANY(%s::uuid[])
+"""
+# The youngest second is left out: it is on its way. Older than ten seconds makes no difference to whether more and more
+# wait, and would have to be read each time.
+_UNDELIVERED = """
+SELECT count(*)
+FROM event_log AS told JOIN unnest(%s::text[], %s::text[]) AS listener (consumer, type) ON listener.type = told.type
+WHERE told.id >= %s AND told.id < %s
+  AND NOT EXISTS (SELECT FROM kafka_inbox AS handled
+                  WHERE handled.consumer = listener.consumer AND handled.event_id = told.id)
+  AND NOT EXISTS (SELECT FROM kafka_parked AS parked
+                  WHERE parked.consumer = listener.consumer AND parked.event_id = told.id)
 """
 
 
@@ -117,3 +129,20 @@ def settled(*, consumer: str, event_ids: Collection[UUID]) -> frozenset[UUID]:
             [consumer, list(event_ids), consumer, list(event_ids)],
         )
         return frozenset(event_id for (event_id,) in cursor)
+
+
+def undelivered(*, listeners: Sequence[tuple[str, str]], now: datetime) -> int:
+    """Count the events told between ten seconds ago and one that listeners (consumer, type) have not settled yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _UNDELIVERED,
+            [
+                [consumer for consumer, _ in listeners],
+                [type_name for _, type_name in listeners],
+                first_id_at(now - timedelta(seconds=10)),
+                first_id_at(now - timedelta(seconds=1)),
+            ],
+        )
+        ((count,),) = cursor.fetchall()
+    found: int = count
+    return found

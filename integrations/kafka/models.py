@@ -99,11 +99,17 @@ class Replay(models.Model):
     reason = models.TextField()
     mode = models.TextField()
     consumers = models.JSONField()
+    # What handling the events may do outside the shop.
+    effects = models.JSONField(default=list, db_default=[])
     selection = models.JSONField()
     expected = models.IntegerField()
     delivered = models.IntegerField(default=0)
     repeated = models.IntegerField(default=0)
     parked = models.IntegerField(default=0)
+    # Figures that a rebuild found wrong.
+    mended = models.IntegerField(default=0, db_default=0)
+    # The last event of the log that is done with: where an interrupted replay goes on.
+    after = models.UUIDField(null=True)
     outcome = models.TextField(default="running")
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)

@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from integrations.kafka import inbox, metrics
 from integrations.kafka.delivery import explained, handle, raise_if_database_is_away
 from integrations.kafka.envelope import Arrived, of_headers
+from integrations.kafka.errors import Unreadable
 from integrations.kafka.groups import group
 from integrations.kafka.models import Parked
 from shop.kernel.transactions import open_unit_of_work
@@ -37,11 +38,24 @@ def drain(*, consumer: str, key: str, now: datetime) -> int:
 
 
 def revive(*, parked_ids: Sequence[int], now: datetime) -> int:
-    """Give dead letters eight new attempts, the first of them now; return how many there were."""
+    """Give dead letters eight new attempts, the first of them now; return how many there were.
+
+    What nobody can read stays dead: it would hold its key back for hours, and no attempt could help it.
+    """
     with open_unit_of_work():
-        return Parked.objects.filter(id__in=parked_ids, state=Parked.State.DEAD).update(
+        dead = Parked.objects.filter(id__in=parked_ids, state=Parked.State.DEAD)
+        return dead.filter(id__in=[row.id for row in dead if is_readable(row)]).update(
             state=Parked.State.WAITING, attempts=0, next_attempt_at=now
         )
+
+
+def is_readable(row: Parked) -> bool:
+    """Tell whether a parked record makes an event; what was parked raw may, once the code has learned to read it."""
+    try:
+        _event(row)
+    except Unreadable:
+        return False
+    return True
 
 
 def _due_keys(*, now: datetime) -> list[tuple[str, str]]:

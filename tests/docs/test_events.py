@@ -36,7 +36,13 @@ def test_type_producer_consumers_and_key_are_those_of_the_code(topic: str) -> No
 
 
 def test_the_headers_are_those_that_are_sent() -> None:
-    traces = {"correlationid": "1", "causationid": "2", "traceparent": "3"}
+    traces = {
+        "correlationid": "1",
+        "causationid": "2",
+        "traceparent": "3",
+        "replayid": "4",
+        "replaytarget": "warehouse",
+    }
     told = Told(
         id=new_id(),
         topic="order.paid",

@@ -125,7 +125,7 @@ def test_replays_begin_with_a_dry_run(stack: Stack, bought: Bought) -> None:
 
     assert "order.created.v1" in plan
     assert "To be repeated: 0" in plan
-    assert "Dry run: nothing was delivered." in plan
+    assert "Dry run: nothing was done." in plan
     assert dead.splitlines()[-1] == "0 dead letters."
     assert "Dry run: 0 would be tried again." in tried
     assert len(stack.mails(order["number"])) == mails

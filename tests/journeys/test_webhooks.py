@@ -99,8 +99,8 @@ def test_a_replay_tells_nothing_again(stack: Stack, shopper: Shopper) -> None:
         assert len(stack.rows(forgotten, sorted(ids))) == 3
 
         said = stack.manage(
-            "replay_events", "--key", order["id"], "--consumer", "webhooks", "--execute", "--expect", "3",
-            "--reason", "a journey",
+            "replay_events", "--key", order["id"], "--consumer", "webhooks", "--allow-effect", "webhook",
+            "--execute", "--expect", "3", "--reason", "a journey",
         )  # fmt: skip
         # What comes behind it has come: so has all there was.
         ping = ask(stack, "POST", f"/webhook-endpoints/{endpoint['id']}/ping")

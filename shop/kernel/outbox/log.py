@@ -27,6 +27,8 @@ class Selection:
     correlation_id: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    # Where a reader goes on: only what comes behind this event.
+    after: UUID | None = None
 
 
 def chunks(selection: Selection, *, size: int) -> Iterator[list[Told]]:
@@ -35,7 +37,7 @@ def chunks(selection: Selection, *, size: int) -> Iterator[list[Told]]:
     Two events of one key that were told within the same few milliseconds may change places: `sequence` says
     which was first, and handlers bear any order.
     """
-    after: UUID | None = None
+    after = selection.after
     while True:
         found = _selected(selection)
         if after is not None:

@@ -57,6 +57,9 @@ class PendingEvent(models.Model):
     state = models.TextField(choices=State, default=State.PENDING, db_default=State.PENDING)
     attempts = models.IntegerField(default=0, db_default=0)
     last_error = models.TextField(default="", db_default="", blank=True)
+    # Of an event that a replay sends once more: which replay, and the one consumer that is to take it.
+    replay_id = models.UUIDField(null=True)
+    replay_target = models.TextField(default="", db_default="", blank=True)
 
     class Meta:
         db_table = "outbox_pending"

@@ -36,6 +36,11 @@ def keep_partitions(*, now: datetime) -> None:
         log.warning("event_log.partitions_not_kept", error=str(error))
 
 
+def kept_since() -> datetime:
+    """Return the instant from which on the log holds everything that was told."""
+    return datetime.combine(min(_existing_weeks()), time(), UTC)
+
+
 def _wanted_weeks(*, now: datetime, not_before: date) -> Iterator[date]:
     """Yield the Mondays from the oldest event that found no partition (usually: this week) to eight weeks ahead."""
     stray = _oldest_stray()

@@ -6,18 +6,20 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 
 from shop.kernel.outbox.dto import Depth, Queued, Told
 from shop.kernel.outbox.instants import instant_of
 from shop.kernel.outbox.services import shard_of
 from shop.kernel.outbox.wakeup import wake_relay
 
+# `pg_current_xact_id()`: whoever draws a position has its transaction's number before. The relays' floor relies on it.
+
 # The batch is fixed before the log is read: with fresh or stale statistics alike, the log is entered by its
 # primary key, once for each row of the batch. What is in flight is a list that PostgreSQL hashes.
 _READ = """
 WITH batch AS MATERIALIZED (
-    SELECT position, event_id, key, shard FROM outbox_pending
+    SELECT position, event_id, key, shard, replay_id, replay_target FROM outbox_pending
     WHERE position > %s::bigint AND state = 'pending' AND shard = ANY(%s::smallint[]) AND position <> ALL(%s::bigint[])
       AND NOT EXISTS (SELECT FROM outbox_pending AS refused
                       WHERE refused.state = 'failed' AND refused.key = outbox_pending.key)
@@ -25,7 +27,7 @@ WITH batch AS MATERIALIZED (
 )
 SELECT batch.position, batch.event_id, batch.key, batch.shard,
        log.topic, log.type, log.sequence, log.payload::text, log.headers,
-       extract(epoch FROM log.occurred_at)::float8
+       extract(epoch FROM log.occurred_at)::float8, batch.replay_id, batch.replay_target
 FROM batch LEFT JOIN event_log AS log ON log.id = batch.event_id
 ORDER BY batch.position
 """
@@ -84,7 +86,6 @@ def retry_refused(*, positions: Sequence[int]) -> int:
 
 def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
     """Queue events (id, key) once more, in the order given; return how many were not queued already."""
-    # The transaction has its number before it draws positions: that is what the floor of the relays relies on.
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO outbox_pending (event_id, key, shard)"
@@ -96,6 +97,25 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
         )
         changed: int = cursor.rowcount
     return changed
+
+
+def send_to(*, target: str, replay_id: UUID, events: Sequence[tuple[UUID, UUID]]) -> None:
+    """Queue events (id, key) once more for one consumer, in the order given; they are marked for it on the wire."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)"
+            " SELECT id, key, shard, %s, %s FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
+            " WITH ORDINALITY AS again (id, key, shard, place)"
+            " WHERE pg_current_xact_id() IS NOT NULL ORDER BY place",
+            [
+                replay_id,
+                target,
+                [id_ for id_, _ in events],
+                [key for _, key in events],
+                [shard_of(str(key)) for _, key in events],
+            ],
+        )
+    transaction.on_commit(wake_relay)
 
 
 def depth() -> Depth:
@@ -110,7 +130,7 @@ def depth() -> Depth:
 
 
 def _queued(row: tuple[Any, ...]) -> Queued:
-    position, event_id, key, shard, topic, type_, sequence, payload, headers, occurred_at = row
+    position, event_id, key, shard, topic, type_, sequence, payload, headers, occurred_at, replay_id, target = row
     told = None
     if topic is not None:
         told = Told(
@@ -120,7 +140,11 @@ def _queued(row: tuple[Any, ...]) -> Queued:
             key=key,
             sequence=sequence,
             data=payload.encode(),
-            headers=_HEADERS.decode(headers),
+            headers=_HEADERS.decode(headers) | _of_replay(replay_id, target),
             occurred_at=datetime.fromtimestamp(occurred_at, UTC),
         )
     return Queued(position=position, event_id=event_id, key=key, shard=shard, told=told)
+
+
+def _of_replay(replay_id: UUID | None, target: str) -> dict[str, str]:
+    return {"replayid": str(replay_id), "replaytarget": target} if replay_id else {}

@@ -27,9 +27,8 @@ from integrations.simulator import audit
 from integrations.simulator.running import Summary, simulate
 from integrations.simulator.scratch import Scratch
 from integrations.simulator.world import Plan
-from payments import queries
 from payments.dto import SessionRequest
-from payments.queries import AttemptRow
+from payments.queries import AttemptRow, rows
 from payments.services import gateways
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
@@ -79,7 +78,7 @@ BUGS = {
     "lock": Bug(
         what="payable and attempt are read without FOR UPDATE",
         patches={
-            "payments.queries._LOCK": queries._LOCK.replace("FOR UPDATE OF attempt", "").replace(" FOR UPDATE", ""),
+            "payments.queries.rows._LOCK": rows._LOCK.replace("FOR UPDATE OF attempt", "").replace(" FOR UPDATE", ""),
         },
     ),
     "amount": Bug(

@@ -21,8 +21,9 @@ class Command(BaseCommand):
         found = dead_letters(Letters(consumers=options["consumer"], types=options["type"]))
         for letter in found[: options["limit"]]:
             reason = letter.last_error.strip().rpartition("\n")[2]
+            type_name = letter.type or "(unreadable)"
             self.stdout.write(
-                f"{letter.id:>6}  {letter.parked_at:%Y-%m-%d %H:%M:%S}  {letter.consumer:<14} {letter.type:<24}"
+                f"{letter.id:>6}  {letter.parked_at:%Y-%m-%d %H:%M:%S}  {letter.consumer:<14} {type_name:<24}"
                 f" {letter.event_id}  key {letter.key}  attempts {letter.attempts}\n        {reason[:160]}"
             )
         total = found.count()

@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integrations.kafka import parking
 from integrations.kafka.arguments import instant
+from integrations.kafka.effects import effects_of
 from integrations.kafka.letters import Letters, dead_letters
 from shop.kernel.clock import utc_now
 
@@ -41,9 +42,14 @@ class Command(BaseCommand):
         )
         if wanted == Letters(ids=[], event_ids=[], consumers=[], types=[], keys=[]) and not options["all"]:
             raise CommandError("Choose dead letters (--id, --event-id, --consumer, --type, --key, ...) or say --all.")
-        chosen = list(dead_letters(wanted))
+        found = list(dead_letters(wanted))
+        chosen = [letter for letter in found if parking.is_readable(letter)]
         for letter in chosen:
-            self.stdout.write(f"{letter.id:>6}  {letter.consumer:<14} {letter.type:<24} {letter.event_id}")
+            effects = ", ".join(sorted(effects_of(consumer=letter.consumer, type_name=letter.type)))
+            would = f"  would cause: {effects}" if effects else ""
+            self.stdout.write(f"{letter.id:>6}  {letter.consumer:<14} {letter.type:<24} {letter.event_id}{would}")
+        if len(chosen) < len(found):
+            self.stdout.write(f"Left alone, since nobody can read them: {len(found) - len(chosen)}.")
         if not options["execute"]:
             self.stdout.write(f"Dry run: {len(chosen)} would be tried again. To do it: --execute")
             return

@@ -81,7 +81,9 @@ def _runs(port: int) -> bool:
         )
     except urllib3.exceptions.HTTPError:
         return False
-    status: dict[str, Any] = answer.json()
-    tasks = status.get("tasks", [])
+    # Connect answers before it has read the connector's file.
+    if answer.status != 200:
+        return False
+    tasks: list[dict[str, Any]] = answer.json()["tasks"]
     assert all(task["state"] != "FAILED" for task in tasks), tasks
     return bool(tasks) and all(task["state"] == "RUNNING" for task in tasks)

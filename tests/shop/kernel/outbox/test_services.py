@@ -121,3 +121,8 @@ def test_payload_is_the_event_as_it_was_encoded() -> None:
         services.publish(event)
 
     assert type(event).decode(json.dumps(LoggedEvent.objects.get().payload).encode()) == event
+
+
+def test_a_key_belongs_to_one_of_64_shards_for_ever() -> None:
+    assert services.shard_of("019ab0e2-0000-7000-8000-000000000001") == 54
+    assert {services.shard_of(str(new_id())) for _ in range(2_000)} == set(range(64))

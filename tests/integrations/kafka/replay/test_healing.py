@@ -1,15 +1,20 @@
+import signal
 from datetime import datetime, timedelta
-from io import StringIO
+from pathlib import Path
+from threading import Event
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
+from pytest_django.fixtures import Settings
 
-from integrations.kafka import replay
+from integrations.analytics.models import DailyCount
 from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Inbox, Parked, Replay
-from integrations.kafka.replay import Order
+from integrations.kafka.replay.audit import Mode, Order, begin, selection_of
+from integrations.kafka.replay.pace import Pace, Stopped
+from integrations.kafka.replay.running import carry_out
 from integrations.kafka.republish import republish_unheard
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
@@ -18,17 +23,11 @@ from shop.kernel.outbox import queue
 from shop.kernel.outbox.log import Selection
 from shop.kernel.outbox.models import PendingEvent
 from tests.integrations.kafka import effects
-from tests.integrations.kafka.conftest import tell
+from tests.integrations.kafka.conftest import tell, wait_until
+from tests.integrations.kafka.replay.commands import process, run
 from tests.integrations.kafka.test_delivery import told
 
 ONE, TWO = new_id(), new_id()
-
-
-def run(name: str, *arguments: str) -> str:
-    """Run a command and return what it printed."""
-    output = StringIO()
-    call_command(name, *arguments, stdout=output, stderr=output)
-    return output.getvalue()
 
 
 @pytest.fixture
@@ -83,6 +82,13 @@ def test_healing_twice_finds_nothing_left(holes: Group) -> None:
         (["--all-consumers", "--yes-all-consumers", "--execute", "--reason", "r"], "--expect"),
         (["--all-consumers", "--yes-all-consumers", "--execute", "--reason", "r", "--expect", "4"], "found 5"),
         (["--all-consumers", "--yes-all-consumers", "--since", "yesterday"], "not an instant"),
+        (["--all-consumers", "--yes-all-consumers", "--since", "2026-13-01"], "not an instant"),
+        (["--all-consumers", "--yes-all-consumers", "--event-id", "7"], "invalid UUID value: '7'"),
+        (["--all-consumers", "--yes-all-consumers", "--key", "CEEJ-5P4S-0B"], "invalid UUID value"),
+        (["--all-consumers", "--yes-all-consumers", "--type", "order.shipped.v1"], "no event of type order.shipped.v1"),
+        (["--all-consumers", "--yes-all-consumers", "--aggregate", "basket"], "no aggregate called basket"),
+        (["--all-consumers", "--yes-all-consumers", "--rate", "0"], "one event a second or more"),
+        (["--resume", "7"], "invalid UUID value"),
     ],
 )
 def test_replay_refuses_what_is_not_said_clearly(holes: Group, arguments: list[str], complaint: str) -> None:
@@ -93,103 +99,108 @@ def test_replay_refuses_what_is_not_said_clearly(holes: Group, arguments: list[s
     assert not Replay.objects.exists()
 
 
-def test_selection_narrows(listening: Group) -> None:
-    first, second = tell(ONE, TWO)
-    logged = next(event_log.chunks(Selection(), size=10))
-
-    def found(selection: Selection) -> list[object]:
-        return [event.id for chunk in event_log.chunks(selection, size=1) for event in chunk]
-
-    assert found(Selection()) == [first, second]
-    assert found(Selection(event_ids=(second,))) == [second]
-    assert found(Selection(key=ONE)) == [first]
-    assert found(Selection(types=("order.created.v1",))) == []
-    assert found(Selection(aggregate="shopper")) == [first, second]
-    assert found(Selection(aggregate="order")) == []
-    assert found(Selection(correlation_id=logged[0].headers["correlationid"])) == [first, second]
-    assert found(Selection(correlation_id="another")) == []
+def begun(group: Group, *, expected: int, selection: Selection | None = None) -> Replay:
+    return begin(
+        Order(
+            mode=Mode.HEAL,
+            selection=selection or Selection(),
+            consumers=[group.name],
+            who="test",
+            reason="test",
+            expected=expected,
+        )
+    )
 
 
-def test_selection_by_time_is_by_when_it_was_told(listening: Group) -> None:
-    (event_id,) = tell(ONE)
-    now = utc_now()
-
-    def found(selection: Selection) -> list[object]:
-        return [event.id for chunk in event_log.chunks(selection, size=1) for event in chunk]
-
-    assert found(Selection(since=now - timedelta(minutes=1), until=now + timedelta(minutes=1))) == [event_id]
-    assert found(Selection(since=now + timedelta(minutes=1))) == []
-    assert found(Selection(until=now - timedelta(minutes=1))) == []
+def unhurried() -> Pace:
+    return Pace(per_second=1_000, stop=Event(), say=print)
 
 
 def test_a_hole_that_cannot_be_handled_is_parked_and_counted(holes: Group) -> None:
     effects.poisoned.add(ONE)
-    order = Order(selection=Selection(), groups=[holes], who="test", reason="test", expected=5)
+    audit = begun(holes, expected=5)
 
-    audit = replay.heal(order=order, progress=lambda _: None)
+    carry_out(audit=audit, pace=unhurried(), progress=lambda _: None)
 
     assert (audit.delivered, audit.parked) == (0, 5)
     assert Parked.objects.count() == 5
 
 
 def test_an_interrupted_replay_says_so_and_goes_on_later(holes: Group) -> None:
-    order = Order(selection=Selection(), groups=[holes], who="test", reason="test", expected=5)
-
     def stop(_: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        replay.heal(order=order, progress=stop)
+        carry_out(audit=begun(holes, expected=5), pace=unhurried(), progress=stop)
 
     audit = Replay.objects.get()
     assert (audit.outcome, audit.delivered) == ("interrupted: KeyboardInterrupt", 5)
 
 
-def dead_letter(group: Group, now: datetime) -> Parked:
-    effects.poisoned.add(TWO)
-    tell(TWO, TWO)
-    deliver(group=group, events=[event for event in told() if event.key == str(TWO)], now=now)
-    first = Parked.objects.earliest("id")
-    Parked.objects.filter(id=first.id).update(state="dead", attempts=8)
-    effects.poisoned.clear()
-    return first
+def test_stopped_it_goes_on_under_the_same_audit_row(holes: Group) -> None:
+    stop, audit = Event(), begun(holes, expected=5)
+    slow = Pace(per_second=20, stop=stop, say=print)
+    with pytest.raises(Stopped):
+        carry_out(audit=audit, pace=slow, progress=lambda _: stop.set())
+    assert list(Replay.objects.values_list("delivered", "outcome")) == [(2, "stopped")]
+
+    printed = run("replay_events", "--resume", str(audit.id))
+
+    assert "Delivered 5, parked 0, already there 0." in printed
+    assert list(Replay.objects.values_list("delivered", "outcome")) == [(5, "done")]
+    assert sorted(effects.effects(ONE)) == [(ONE, n) for n in range(1, 11)]
 
 
-def test_dead_letters_are_listed_with_their_reason(listening: Group, now: datetime) -> None:
-    letter = dead_letter(listening, now)
+def test_resumed_it_selects_what_it_selected_before(holes: Group) -> None:
+    tell(TWO, start=11)
+    selection = Selection(
+        event_ids=tuple(event.id for event in told()),
+        types=("analytics.events.v1",),
+        aggregate="shopper",
+        key=TWO,
+        since=utc_now() - timedelta(minutes=1),
+        until=utc_now() + timedelta(minutes=1),
+    )
 
-    printed = run("list_dead_letters")
+    audit = begun(holes, expected=1, selection=selection)
 
-    assert str(letter.event_id) in printed
-    assert "ValueError: This key is poisoned." in printed
-    assert "1 dead letter." in printed
-    assert "0 dead letters." in run("list_dead_letters", "--consumer", "somebody-else")
-
-
-def test_redrive_is_a_dry_run_until_told_otherwise(listening: Group, now: datetime) -> None:
-    letter = dead_letter(listening, now)
-
-    assert "Dry run: 1 would be tried again" in run("redrive", "--id", str(letter.id))
-    assert effects.effects(TWO) == []
-
-    assert "1 tried again, 2 events handled" in run("redrive", "--consumer", listening.name, "--execute")
-    assert effects.effects(TWO) == [(TWO, 1), (TWO, 2)]
-    assert Inbox.objects.count() == 2
+    assert selection_of(Replay.objects.get()) == selection
+    assert "Delivered 1," in run("replay_events", "--resume", str(audit.id))
+    assert effects.effects(TWO) == [(TWO, 11)]
 
 
-def test_redrive_wants_a_choice(listening: Group) -> None:
-    with pytest.raises(CommandError, match="--all"):
-        run("redrive")
+def test_what_is_done_or_unknown_is_not_resumed(holes: Group) -> None:
+    run("replay_events", "--consumer", holes.name, "--execute", "--expect", "5", "--reason", "once")
+
+    with pytest.raises(CommandError, match="is done: there is nothing to go on with"):
+        run("replay_events", "--resume", str(Replay.objects.get().id))
+    with pytest.raises(CommandError, match="There is no replay"):
+        run("replay_events", "--resume", str(ONE))
 
 
-def test_replay_of_dead_letters_keeps_an_audit_row(listening: Group, now: datetime) -> None:
-    dead_letter(listening, now)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_ended_in_the_middle_it_loses_and_doubles_nothing(
+    settings: Settings, ending: signal.Signals, tmp_path: Path
+) -> None:
+    tell(*[ONE] * 60)
+    to_analytics = ["--consumer", "analytics", "--execute", "--expect", "60", "--reason", "x", "--rate", "20"]
+    slow = process(tmp_path, "replay_events", *to_analytics)
+    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
 
-    run("replay_events", "--dead", "--consumer", listening.name, "--execute", "--expect", "1", "--reason", "mended")
+    slow.send_signal(ending)
 
-    assert effects.effects(TWO) == [(TWO, 1), (TWO, 2)]
+    slow.communicate(timeout=20)
     audit = Replay.objects.get()
-    assert (audit.delivered, audit.parked, audit.outcome) == (2, 0, "done")
+    assert audit.outcome == ("running" if ending == signal.SIGKILL else "stopped")
+    assert slow.returncode == (-ending if ending == signal.SIGKILL else 1)
+    assert 4 <= Inbox.objects.count() < 60
+
+    run("replay_events", "--resume", str(audit.id), "--rate", "5000")
+
+    assert Inbox.objects.count() == 60
+    assert DailyCount.objects.get().count == 60
+    assert Replay.objects.get().outcome == "done"
 
 
 def test_after_a_forgetful_broker_only_what_was_not_heard_is_sent_again(holes: Group) -> None:

@@ -1,0 +1,144 @@
+"""Who replays what, and why: a row that is there before the first event is touched, and where a replay goes on."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import connection
+
+from integrations.kafka.errors import CannotResume
+from integrations.kafka.models import Replay
+from integrations.kafka.replay.pace import Stopped
+from shop.kernel.clock import utc_now
+from shop.kernel.outbox.log import Selection
+
+log = structlog.get_logger(__name__)
+
+RUNNING, DONE = "running", "done"
+
+
+class Mode(StrEnum):
+    """What a replay does with the events it is given."""
+
+    HEAL = "heal"
+    DEAD = "dead"
+    REBUILD = "rebuild"
+    RETELL = "retell"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What somebody wants replayed, for whom, and why.
+
+    `consumers` are the groups that handle the events, or, in mode `retell`, the one outside the shop that hears them.
+    `effects` are what handling them may do outside the shop.
+    """
+
+    mode: Mode
+    selection: Selection
+    consumers: Sequence[str]
+    who: str
+    reason: str
+    expected: int
+    effects: Sequence[str] = ()
+
+
+def begin(order: Order) -> Replay:
+    """Write the audit row of a replay that is about to begin."""
+    return Replay.objects.create(
+        mode=order.mode.value,
+        selection=_described(order.selection),
+        consumers=list(order.consumers),
+        who=order.who,
+        reason=order.reason,
+        expected=order.expected,
+        effects=list(order.effects),
+        started_at=utc_now(),
+    )
+
+
+def unfinished(*, replay_id: UUID) -> Replay:
+    """Return the audit row of a replay that can go on; CannotResume when there is none, or nothing is left to do."""
+    audit = Replay.objects.filter(id=replay_id).first()
+    if audit is None:
+        raise CannotResume(f"There is no replay {replay_id}.")
+    if audit.outcome == DONE:
+        raise CannotResume(f"Replay {replay_id} is done: there is nothing to go on with.")
+    return audit
+
+
+def selection_of(audit: Replay) -> Selection:
+    """Return what the replay selects."""
+    read: dict[str, Callable[[Any], Any]] = {
+        "event_ids": lambda texts: tuple(UUID(text) for text in texts),
+        "types": tuple,
+        "key": UUID,
+        "since": datetime.fromisoformat,
+        "until": datetime.fromisoformat,
+    }
+    return Selection(**{name: read.get(name, str)(value) for name, value in audit.selection.items()})
+
+
+@contextmanager
+def audited(audit: Replay) -> Iterator[None]:
+    """Keep what becomes of the enclosed replay in its row; CannotResume while another process is at it.
+
+    A process that is killed leaves the row `running`, and its lock goes with its connection: the replay can go on.
+    """
+    with _alone(audit):
+        Replay.objects.filter(id=audit.id).update(outcome=RUNNING, finished_at=None)
+        log.info("replay.started", replay_id=str(audit.id), mode=audit.mode, who=audit.who, expected=audit.expected)
+        try:
+            yield
+        except Stopped:
+            _end(audit, outcome="stopped")
+            raise
+        except BaseException as error:
+            _end(audit, outcome=f"interrupted: {type(error).__name__}")
+            raise
+        _end(audit, outcome=DONE)
+
+
+def keep(audit: Replay) -> None:
+    """Keep how far the replay has come."""
+    audit.save(update_fields=["delivered", "repeated", "parked", "after"])
+
+
+def close(audit: Replay, *, outcome: str = DONE) -> None:
+    """Say in the row how the replay ended; with the last effect, where one transaction holds both."""
+    audit.outcome, audit.finished_at = outcome, utc_now()
+    audit.save(update_fields=["delivered", "repeated", "parked", "mended", "after", "outcome", "finished_at"])
+
+
+def _end(audit: Replay, *, outcome: str) -> None:
+    close(audit, outcome=outcome)
+    log.info("replay.ended", replay_id=str(audit.id), outcome=outcome, delivered=audit.delivered)
+
+
+@contextmanager
+def _alone(audit: Replay) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [f"replay {audit.id}"])
+        ((locked,),) = cursor.fetchall()
+    if not locked:
+        raise CannotResume(f"Replay {audit.id} is running in another process.")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [f"replay {audit.id}"])
+
+
+def _described(selection: Selection) -> dict[str, Any]:
+    return {name: _text(value) for name, value in asdict(selection).items() if value}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [str(part) for part in value]
+    return value.isoformat() if isinstance(value, datetime) else str(value)

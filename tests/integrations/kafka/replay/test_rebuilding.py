@@ -1,0 +1,275 @@
+"""A rebuild of the daily counts: the same figures as before, exactly, whatever happens meanwhile."""
+
+import signal
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError
+from django.db import connection
+from django.db.models import F
+
+from integrations.analytics import services
+from integrations.analytics.models import DailyCount, DraftCount
+from integrations.kafka.delivery import deliver
+from integrations.kafka.envelope import of_log
+from integrations.kafka.groups import group
+from integrations.kafka.models import Inbox, Replay
+from integrations.kafka.replay.audit import Mode, Order, begin
+from integrations.kafka.replay.pace import Pace
+from integrations.kafka.replay.running import carry_out
+from shop.kernel.clock import utc_now
+from shop.kernel.events import UserAction
+from shop.kernel.ids import new_id
+from shop.kernel.outbox import log as event_log
+from shop.kernel.outbox.log import Selection
+from shop.kernel.outbox.services import publish
+from shop.kernel.transactions import open_unit_of_work
+from tests.integrations.kafka.conftest import wait_until
+from tests.integrations.kafka.replay.commands import process, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TYPE = "analytics.events.v1"
+REBUILD = ["--mode", "rebuild", "--consumer", "analytics", "--type", TYPE]
+Figures = set[tuple[object, ...]]
+
+
+def action(name: str, **properties: str | int) -> UserAction:
+    return UserAction(occurred_at=utc_now(), user_id=new_id(), guest=False, name=name, properties=dict(properties))
+
+
+def tell(count: int) -> None:
+    """Tell so many actions, of three kinds by turns."""
+    with open_unit_of_work():
+        for n in range(count):
+            publish(
+                [
+                    action("Product Added", price=500 + n, quantity=2, currency="EUR"),
+                    action("Order Completed", amount=1_000 + n, currency="JPY"),
+                    action("Notification Sent"),
+                ][n % 3]
+            )
+
+
+def handle() -> None:
+    """Let the analytics consumer handle everything that was told."""
+    for chunk in event_log.chunks(Selection(types=(TYPE,)), size=100):
+        deliver(group=group("analytics"), events=[of_log(told) for told in chunk], now=utc_now())
+
+
+def figures() -> Figures:
+    return set(DailyCount.objects.values_list("day", "name", "currency", "count", "amount"))
+
+
+@pytest.fixture
+def until() -> str:
+    return f"{utc_now() + timedelta(days=1):%Y-%m-%d}T00:00:00Z"
+
+
+@pytest.fixture
+def counted() -> Figures:
+    """The figures of sixty actions, and of a view, which no log holds."""
+    tell(60)
+    handle()
+    with open_unit_of_work():
+        services.count(action=action("Product Viewed"))
+    return figures()
+
+
+def rebuilt(until: str, *, expect: int) -> str:
+    return run(
+        "replay_events",
+        *REBUILD,
+        "--until",
+        until,
+        "--execute",
+        "--expect",
+        str(expect),
+        "--reason",
+        "charts",
+        "--rate",
+        "5000",
+    )
+
+
+def test_figures_that_are_right_stay_as_they_are(counted: Figures, until: str) -> None:
+    assert "Counted 60 events anew; 0 figures were wrong" in rebuilt(until, expect=60)
+
+    assert len(counted) == 4
+    assert figures() == counted
+
+
+def test_figures_that_are_wrong_become_right_and_views_are_left_alone(counted: Figures, until: str) -> None:
+    DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7, amount=3)
+    DailyCount.objects.filter(name="Order Completed").delete()
+    DailyCount.objects.create(day=utc_now().date(), name="Order Expired", count=2)
+
+    assert "3 figures were wrong and are right now" in rebuilt(until, expect=60)
+
+    assert figures() == counted
+
+
+def test_twice_comes_to_the_same(counted: Figures, until: str) -> None:
+    DailyCount.objects.update(count=F("count") * 2)
+    DailyCount.objects.filter(name="Product Viewed").update(count=1)
+
+    rebuilt(until, expect=60)
+    rebuilt(until, expect=60)
+
+    assert figures() == counted
+    assert list(Replay.objects.order_by("id").values_list("mended", flat=True)) == [3, 0]
+
+
+def test_nothing_is_left_of_the_draft(counted: Figures, until: str) -> None:
+    rebuilt(until, expect=60)
+
+    assert not DraftCount.objects.exists()
+    assert set(Inbox.objects.values_list("consumer", flat=True)) == {"analytics"}
+
+
+def test_what_the_consumer_has_not_handled_is_not_counted_before_it_has(counted: Figures, until: str) -> None:
+    tell(3)
+    rebuilt(until, expect=60)
+    assert figures() == counted
+
+    handle()
+
+    assert {row[1]: row[3] for row in figures()} == {
+        "Product Added": 21, "Order Completed": 21, "Notification Sent": 21, "Product Viewed": 1,
+    }  # fmt: skip
+
+
+def begun(until: str, *, expected: int) -> Replay:
+    selection = Selection(
+        types=(TYPE,), since=datetime.fromisoformat(until) - timedelta(days=1), until=datetime.fromisoformat(until)
+    )
+    order = Order(
+        mode=Mode.REBUILD, selection=selection, consumers=["analytics"], who="test", reason="test", expected=expected
+    )
+    return begin(order)
+
+
+def test_live_events_are_counted_meanwhile_and_none_is_lost_or_doubled(counted: Figures, until: str) -> None:
+    DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
+    stop = threading.Event()
+
+    def live() -> None:
+        try:
+            while not stop.is_set():
+                tell(3)
+                handle()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    for _ in range(10):
+        carry_out(
+            audit=begun(until, expected=60),
+            pace=Pace(per_second=2_000, stop=threading.Event(), say=print),
+            progress=lambda _: None,
+        )
+    stop.set()
+    thread.join()
+
+    told = sum(len(chunk) for chunk in event_log.chunks(Selection(types=(TYPE,)), size=500))
+    assert told > 63
+    assert {row[1]: row[3] for row in figures()} == {
+        "Product Added": told // 3, "Order Completed": told // 3, "Notification Sent": told // 3, "Product Viewed": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_ended_in_the_middle_it_goes_on_and_comes_to_the_same(
+    counted: Figures, until: str, ending: signal.Signals, tmp_path: Path
+) -> None:
+    DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
+    wrong = figures()
+    slow = process(
+        tmp_path,
+        "replay_events",
+        *REBUILD,
+        "--until",
+        until,
+        "--execute",
+        "--expect",
+        "60",
+        "--reason",
+        "x",
+        "--rate",
+        "20",
+    )
+    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
+
+    slow.send_signal(ending)
+
+    said = slow.communicate(timeout=20)[1]
+    audit = Replay.objects.get()
+    assert 4 <= audit.delivered < 60
+    assert figures() == wrong
+    if ending == signal.SIGTERM:
+        assert f"To go on: replay_events --resume {audit.id}" in said
+        assert audit.outcome == "stopped"
+
+    assert "1 figures were wrong" in run("replay_events", "--resume", str(audit.id), "--rate", "5000")
+
+    assert figures() == counted
+    audit.refresh_from_db()
+    assert (audit.delivered, audit.outcome) == (60, "done")
+    assert not DraftCount.objects.exists()
+
+
+def test_one_that_runs_is_not_run_by_a_second_process(counted: Figures, until: str, tmp_path: Path) -> None:
+    slow = process(
+        tmp_path,
+        "replay_events",
+        *REBUILD,
+        "--until",
+        until,
+        "--execute",
+        "--expect",
+        "60",
+        "--reason",
+        "x",
+        "--rate",
+        "20",
+    )
+    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
+
+    with pytest.raises(CommandError, match="is running in another process"):
+        run("replay_events", "--resume", str(Replay.objects.get().id))
+
+    slow.kill()
+    slow.communicate()
+
+
+def test_a_dry_run_counts_and_changes_nothing(counted: Figures, until: str) -> None:
+    printed = run("replay_events", *REBUILD, "--until", until)
+
+    assert f"To make anew for analytics, from {TYPE}: 60 events" in printed
+    assert "Dry run" in printed
+    assert not Replay.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--consumer", "orders"], r"orders is not replay_safe for payment.success.v1, payment.failed.v1, refund"),
+        (["--consumer", "notifications", "--allow-effect", "mail"], r"notifications is not replay_safe for order"),
+        (
+            ["--consumer", "analytics"],
+            r"analytics is not replay_safe for order.created.v1.*Choose with --type: analytics",
+        ),
+        (["--consumer", "analytics", "--type", "order.refund_due.v1"], "hears none of these types"),
+        (["--consumer", "analytics", "--consumer", "orders"], "A rebuild is of one consumer"),
+        (["--consumer", "analytics", "--type", TYPE, "--key", str(new_id())], "not --key"),
+        (["--consumer", "analytics", "--type", TYPE, "--since", "2026-11-25T10:00:00Z"], "midnights"),
+        (["--consumer", "analytics", "--type", TYPE, "--since", "2020-01-01T00:00:00Z"], "The log begins on"),
+        (["--consumer", "analytics", "--type", TYPE, "--dead"], "Choose one of"),
+    ],
+)
+def test_what_cannot_be_made_anew_is_refused_by_name(arguments: list[str], complaint: str) -> None:
+    with pytest.raises(CommandError, match=complaint):
+        run("replay_events", "--mode", "rebuild", *arguments)
