@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test coverage chaos check lint types imports migrations-check openapi-check format bench providers lock clean python
+.PHONY: help run kafka demo test test-kafka event-tests coverage chaos check lint types imports migrations-check openapi-check format bench providers lock clean python
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,11 +19,22 @@ help: ## list all targets
 run: $(RUNTIME) ## install, start everything, and keep it running until Ctrl-C (QUIET=1, WEB_PORT=8010, GATEWAY_PORT=8011)
 	@$(PY) -m integrations.embedded run $(if $(QUIET),--quiet)
 
+kafka: $(RUNTIME) ## a real Apache Kafka (needs Java 17, Maven); for KAFKA_BOOTSTRAP_SERVERS=... make run
+	@$(PY) -m integrations.embedded kafka
+
 demo: $(RUNTIME) ## play two purchases and a refund over HTTP, step by step, against the running stack or one of its own
 	@$(PY) -m integrations.demo $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their own (ARGS="-k cart")
 	@$(PY) -m pytest -n 2 --quiet $(ARGS)
+
+test-kafka: $(DEVELOPMENT) ## whatever concerns events, on a real Apache Kafka (needs Java 17 and Maven)
+	@$(PY) -m integrations.embedded kafka $(IF_POSSIBLE) -- $(MAKE) --no-print-directory event-tests
+
+# On the Kafka that KAFKA_BOOTSTRAP_SERVERS names. The purchase goes first: its consumers would hear what the others tell.
+event-tests:
+	@$(PY) -m pytest --quiet tests/journeys/test_purchase.py
+	@$(PY) -m pytest -n 2 --quiet -m "not chaos" tests/integrations/kafka tests/integrations/embedded/test_apache_kafka.py $(ARGS)
 
 coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of them takes
 	@$(PY) -m pytest -n 2 --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
@@ -31,7 +42,8 @@ coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of th
 chaos: $(DEVELOPMENT) ## kill -9 of every process, and a full disk, in the middle of purchases; takes three minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)
 
-check: lint types imports migrations-check openapi-check test ## everything CI runs
+check: IF_POSSIBLE := --if-possible
+check: lint types imports migrations-check openapi-check test-kafka test ## everything CI runs
 
 lint: $(DEVELOPMENT) ## ruff: rules and format
 	@$(PY) -m ruff check .

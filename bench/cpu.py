@@ -17,6 +17,7 @@ _GROUPS = {
     "worker": "worker",
     "redis-server": "redis",
     "integrations.embedded.kafka": "kafka",
+    "kafka.Kafka": "kafka",
 }
 
 
@@ -26,8 +27,13 @@ def seconds_by_group(supervisor_pid: int) -> dict[str, float]:
     for pid in _children(supervisor_pid):
         group = _group_of(pid)
         if group:
-            used[group] += sum(_seconds(member) for member in _family(pid))
+            used[group] += seconds_of(pid)
     return used
+
+
+def seconds_of(pid: int) -> float:
+    """Return the CPU seconds that a process and all that it has begotten have used until now."""
+    return sum(_seconds(member) for member in _family(pid))
 
 
 def _group_of(pid: int) -> str | None:

@@ -3,12 +3,13 @@
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+Plot = Callable[[dict[str, Any], Path], None]
 PERCENTS = (50, 95, 99)
 
 
@@ -43,12 +44,12 @@ def table(results: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def keep(results: dict[str, Any], *, name: str) -> list[Path]:
-    """Write the figures and the picture, and return where."""
+def keep(results: dict[str, Any], *, name: str, plot: Plot | None = None) -> list[Path]:
+    """Write the figures and the picture that `plot` draws, a purchase's by default, and return where."""
     RESULTS.mkdir(exist_ok=True)
     figures, picture = RESULTS / f"{name}.json", RESULTS / f"{name}.png"
     figures.write_text(json.dumps(results, indent=1) + "\n")
-    plot(results, picture)
+    (plot or plot_purchases)(results, picture)
     return [figures, picture]
 
 
@@ -96,7 +97,7 @@ def _cpu(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def plot(results: dict[str, Any], path: Path) -> None:
+def plot_purchases(results: dict[str, Any], path: Path) -> None:
     """Draw throughput, latencies and CPU side by side."""
     # Drawing needs no screen, and the bench without `--keep` no drawing.
     import matplotlib as mpl  # noqa: PLC0415

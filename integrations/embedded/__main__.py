@@ -1,4 +1,4 @@
-"""The command line: `run` the whole stack, or run one command beside the three `services`."""
+"""The command line: `run` the whole stack, run one command beside the three `services`, or a real `kafka`."""
 
 import argparse
 import os
@@ -8,17 +8,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from integrations.embedded.errors import EmbeddedError
+from integrations.embedded.apache_kafka import VERSION as KAFKA_VERSION
+from integrations.embedded.apache_kafka import Cluster, apache_kafka
+from integrations.embedded.errors import EmbeddedError, NoJava
 from integrations.embedded.leash import command_line
 from integrations.embedded.prepared import API_KEY, is_prepared, note_prepared
 from integrations.embedded.processes import Ports, chosen_ports, preparations, process_table, require_free
 from integrations.embedded.services import Services, embedded_services
 from integrations.embedded.signals import StopSignals
-from integrations.embedded.state import default_state_dir, locked_state
+from integrations.embedded.state import apache_kafka_dir, default_state_dir, locked_state
 from integrations.embedded.supervisor import Supervisor
 from integrations.embedded.terminal import Terminal
 
@@ -32,15 +34,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _require_linux()
-        if options.action == "run":
-            return run(state_dir=options.state_dir or default_state_dir(), is_quiet=options.quiet)
-        return run_beside_services(command=options.command, state_dir=options.state_dir)
+        return _do(options)
     except EmbeddedError as error:
         Terminal(stream=sys.stderr).say(f"shop: {error}")
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         Terminal(stream=sys.stderr).say(f"shop: {error.strerror or error}{where}")
     return 1
+
+
+def _do(options: argparse.Namespace) -> int:
+    state_dir: Path | None = options.state_dir
+    if options.action == "run":
+        return run(state_dir=state_dir or default_state_dir(), is_quiet=options.quiet)
+    if options.action == "services":
+        return run_beside_services(command=options.command, state_dir=state_dir)
+    if not options.command:
+        return run_kafka(folder=apache_kafka_dir(state_dir=state_dir or default_state_dir()))
+    try:
+        return run_beside_kafka(command=options.command)
+    except NoJava as error:
+        if not options.if_possible:
+            raise
+        Terminal().say(f"left out: {error}")
+        return 0
 
 
 def run(*, state_dir: Path, is_quiet: bool) -> int:
@@ -82,26 +99,57 @@ def run_beside_services(*, command: Sequence[str], state_dir: Path | None) -> in
 
     Without a state folder a temporary one is used, and nothing in it needs to survive a crash of the machine.
     """
-    program = shutil.which(command[0])
-    if program is None:
-        raise EmbeddedError(f"there is no command {command[0]}")
     with (
         _state_or_temporary(state_dir) as folder,
         embedded_services(folder, durable=state_dir is not None) as addresses,
     ):
-        environment = {**os.environ, **addresses.as_environment(), "SHOP_STATE_DIR": str(folder)}
-        leashed = command_line(program=[program, *command[1:]], death_signal=signal.SIGTERM)
-        process = subprocess.Popen(leashed, env=environment)  # noqa: S603  the person at the terminal chose it
-        # Ctrl-C reaches the command by itself, it is in the same foreground group; a SIGTERM is meant for it.
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number)),
-        }
+        environment = {**addresses.as_environment(), "SHOP_STATE_DIR": str(folder)}
+        return _status_of(command, environment=environment)
+
+
+def run_kafka(*, folder: Path) -> int:
+    """Run a real Kafka, whose data stay in the folder, until Ctrl-C or SIGTERM; return 0 after an orderly stop."""
+    terminal = Terminal()
+    signals = StopSignals()
+    with locked_state(state_dir=folder) as held, signals.installed():
+        cluster = Cluster(folder=held)
         try:
-            status = process.wait()
+            cluster.start()
+            terminal.say(
+                f"Apache Kafka {KAFKA_VERSION} answers at {cluster.bootstrap_servers}; Ctrl-C stops it\n"
+                f"  to use it  KAFKA_BOOTSTRAP_SERVERS={cluster.bootstrap_servers} make run"
+            )
+            cluster.watch()
+        except KeyboardInterrupt:
+            terminal.say("stopping")
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            cluster.stop()
+    terminal.say("stopped")
+    return 0
+
+
+def run_beside_kafka(*, command: Sequence[str]) -> int:
+    """Run a command with the address of a real Kafka of its own in its environment and return its exit status."""
+    with tempfile.TemporaryDirectory(prefix="shop-") as folder, apache_kafka(Path(folder)) as cluster:
+        return _status_of(command, environment={"KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap_servers})
+
+
+def _status_of(command: Sequence[str], *, environment: Mapping[str, str]) -> int:
+    program = shutil.which(command[0])
+    if program is None:
+        raise EmbeddedError(f"there is no command {command[0]}")
+    leashed = command_line(program=[program, *command[1:]], death_signal=signal.SIGTERM)
+    process = subprocess.Popen(leashed, env={**os.environ, **environment})  # noqa: S603  the person at the terminal chose it
+    # Ctrl-C reaches the command by itself, it is in the same foreground group; a SIGTERM is meant for it.
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number)),
+    }
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return status if status >= 0 else SHELL_SIGNAL_STATUS - status
 
 
@@ -112,7 +160,10 @@ def _parser() -> argparse.ArgumentParser:
     runner.add_argument("--quiet", action="store_true", help="keep the processes' logs in their files")
     beside = actions.add_parser("services", help="run COMMAND beside PostgreSQL, Redis and Kafka only")
     beside.add_argument("command", nargs="+", metavar="-- COMMAND", help="what to run")
-    for action in (runner, beside):
+    kafka = actions.add_parser("kafka", help="start a real Apache Kafka, or run COMMAND beside one")
+    kafka.add_argument("--if-possible", action="store_true", help="without Java: say so and leave COMMAND out")
+    kafka.add_argument("command", nargs="*", metavar="-- COMMAND", help="what to run")
+    for action in (runner, beside, kafka):
         action.add_argument("--state-dir", type=Path, help="where the data lives")
     return parser
 

@@ -2,10 +2,11 @@
 
 import shutil
 import sys
+from contextlib import ExitStack
 
 from integrations.embedded import places
 from integrations.embedded.errors import EmbeddedError
-from integrations.embedded.state import default_state_dir, locked_state
+from integrations.embedded.state import apache_kafka_dir, default_state_dir, locked_state
 from integrations.embedded.terminal import Terminal
 
 
@@ -16,7 +17,10 @@ def main() -> int:
         Terminal().say(f"nothing to remove: {state_dir} does not exist")
         return 0
     try:
-        with locked_state(state_dir=state_dir) as folder:
+        with ExitStack() as locks:
+            folder = locks.enter_context(locked_state(state_dir=state_dir))
+            if (kafka := apache_kafka_dir(state_dir=folder)).exists():
+                locks.enter_context(locked_state(state_dir=kafka))
             if elsewhere := places.existing_home_elsewhere(state_dir=folder):
                 shutil.rmtree(elsewhere)
             shutil.rmtree(places.figures_folder(state_dir=folder), ignore_errors=True)

@@ -36,3 +36,14 @@ class PortTaken(EmbeddedError):
         self.port = port
         self.variable = variable
         super().__init__(f"port {port} is taken by another program; choose a free one: {variable}={port + 10} make run")
+
+
+class NoJava(EmbeddedError):
+    """This machine cannot run Java programs from Maven Central."""
+
+    def __init__(self, *, found: str) -> None:
+        """Say what was found in place of what is needed."""
+        super().__init__(
+            f"a real Kafka needs Java 17 or newer and Maven, found {found};"
+            " on Debian: apt-get install openjdk-17-jre-headless maven"
+        )

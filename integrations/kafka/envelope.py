@@ -14,9 +14,15 @@ from shop.kernel.clock import rfc3339
 from shop.kernel.events import event_class
 from shop.kernel.outbox.dto import Told
 
+# As the log names them, or the queue in the case of a replay, and as Kafka's headers do.
+_EXTENSIONS = (
+    ("correlationid", "ce_correlationid"),
+    ("causationid", "ce_causationid"),
+    ("replayid", "ce_replayid"),
+    ("replaytarget", "ce_replaytarget"),
+    ("traceparent", "traceparent"),
+)
 _FIXED = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
-# Beside the sequence, which every event has. The last two are those of a replay.
-_EXTENSIONS = ("correlationid", "causationid", "replayid", "replaytarget")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +52,11 @@ def headers_of(told: Told) -> Headers:
         ("ce_source", source_of(told.type)),
         ("ce_subject", str(told.key).encode()),
         ("ce_time", rfc3339(told.occurred_at).encode()),
-        ("ce_sequence", str(told.sequence).encode()),
+        ("ce_sequence", b"%d" % told.sequence),
     ]
-    named = ((f"ce_{name}", told.headers.get(name, "")) for name in _EXTENSIONS)
-    headers += [(name, value.encode()) for name, value in named if value]
-    if traceparent := told.headers.get("traceparent"):
-        headers.append(("traceparent", traceparent.encode()))
+    for known, name in _EXTENSIONS:
+        if value := told.headers.get(known):
+            headers.append((name, value.encode()))
     return headers
 
 
@@ -85,7 +90,19 @@ def arrived(received: Received) -> Arrived:
         raise Unreadable(f"Headers or key are not UTF-8: {error}") from error
     if any("\0" in text for text in (key, *headers.values())):
         raise Unreadable("A zero byte in headers or key: the database cannot keep it.")
-    return of_headers(headers, key=key, data=received.value, topic=received.topic)
+    return of_headers(_unfolded(headers), key=key, data=received.value, topic=received.topic)
+
+
+def _unfolded(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers with those in place that Debezium can only pass on as it found them: one column, JSON."""
+    if "ce_trace" not in headers:
+        return headers
+    try:
+        trace = msgspec.json.decode(headers["ce_trace"], type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise Unreadable(f"ce_trace is no JSON object of texts: {error}") from error
+    named = {name if name == "traceparent" else f"ce_{name}": value for name, value in trace.items()}
+    return {name: value for name, value in headers.items() if name != "ce_trace"} | named
 
 
 def of_headers(headers: Mapping[str, str], *, key: str, data: bytes, topic: str) -> Arrived:

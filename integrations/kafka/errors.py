@@ -21,6 +21,14 @@ class NoHandler(Exception):
     """The consumer does not listen to this type of event, or there is no such consumer."""
 
 
+class NotAdditive(Exception):
+    """Today's events break a promise of the last release: they cannot be released as they are."""
+
+
+class AlreadyReleased(Exception):
+    """The schemas of this version are frozen already."""
+
+
 class CannotResume(Exception):
     """There is no such replay, it is done, or somebody else is at it."""
 

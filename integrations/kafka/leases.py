@@ -40,15 +40,17 @@ class Leases:
         self.readable: frozenset[int] = frozenset()
         self._next_beat = 0.0
 
-    def keep(self, *, busy: AbstractSet[int]) -> bool:
-        """Once a second: show that this relay is alive, claim or give up shards. True when shards changed.
+    @property
+    def are_due(self) -> bool:
+        """Whether a second has passed since the last sign of life."""
+        return time.monotonic() >= self._next_beat
+
+    def keep(self, *, busy: AbstractSet[int]) -> None:
+        """Show that this relay is alive, claim or give up shards.
 
         `busy` are the shards with events in flight: they are no longer read when they are one too many, and handed
         over by a later beat.
         """
-        if time.monotonic() < self._next_beat:
-            return False
-        before = self.readable
         with transaction.atomic(), connection.cursor() as cursor:
             # One relay at a time: two that took each other for dead would otherwise wait for each other.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('kafka_lease'))")
@@ -67,7 +69,6 @@ class Leases:
             self.held = frozenset(shard for (shard,) in cursor)
         self.readable = self.held - leaving
         self._next_beat = time.monotonic() + BEAT_SECONDS
-        return self.readable != before
 
     def _fair_share(self) -> int:
         """Forget dead relays and return how many shards this one may hold."""

@@ -3,6 +3,7 @@
 An event carries ids, instants and minor units; never an e-mail, a name, an address, card data or a secret.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Self, dataclass_transform
@@ -11,6 +12,10 @@ from uuid import UUID
 import msgspec
 
 _classes: dict[str, type["Event"]] = {}
+
+# Data of an earlier type, as JSON has it, to data of its successor.
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+_upcasters: dict[str, tuple[str, Upcaster]] = {}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -63,13 +68,43 @@ class Event:
 
 
 def event_class(type_name: str) -> type[Event]:
-    """Return the class of a versioned type; LookupError for a type nobody here declares."""
+    """Return the class that reads a versioned type: its own, or that of its successor once nobody declares it.
+
+    LookupError for a type nobody here can read.
+    """
+    while type_name not in _classes:
+        type_name, _ = _upcasters[type_name]
     return _classes[type_name]
 
 
 def event_classes() -> dict[str, type[Event]]:
     """Return every declared event by its versioned type."""
     return dict(_classes)
+
+
+def upcasts(earlier: str, *, to: str) -> Callable[[Upcaster], Upcaster]:
+    """Let the decorated function read an earlier type: `@upcasts("order.created.v1", to="order.created.v2")`.
+
+    It stands beside the successor's class. While the earlier type is declared, too, it is read as itself; once its
+    class is gone, what is left of it on Kafka, in the parking place and in the log becomes its successor.
+    """
+
+    def register(upcaster: Upcaster) -> Upcaster:
+        _upcasters[earlier] = (to, upcaster)
+        return upcaster
+
+    return register
+
+
+def read_event(type_name: str, data: bytes) -> Event:
+    """Read the data of a versioned type, whatever its age; `msgspec.DecodeError` when it does not fit.
+
+    LookupError for a type nobody here can read.
+    """
+    while type_name not in _classes:
+        type_name, upcast = _upcasters[type_name]
+        data = msgspec.json.encode(upcast(msgspec.json.decode(data, type=dict[str, Any])))
+    return _classes[type_name].decode(data)
 
 
 class UserAction(Event, topic="analytics.events", aggregate="shopper", key="user_id"):

@@ -30,12 +30,16 @@ class PatientShopper(Shopper):
 
     def go(self, *, pays: bool) -> str:
         """Buy, pay or not, and return where the order ends."""
+        return self._end(self.order(pays=pays))
+
+    def order(self, *, pays: bool) -> Shown:
+        """Buy, pay or not, and return the order without waiting for its end."""
         self.token = self._insist("POST", "/auth/guest").body["access"]
         checkout = self._checked_out()
         self.ordered = self._insist("POST", "/orders", {"checkout_id": checkout["id"]}).body
         if pays:
             self._pay(self.ordered)
-        return self._end(self.ordered)
+        return self.ordered
 
     def try_once(self, method: str, path: str) -> int | None:
         """Return the status of one call, or None when nobody answered."""

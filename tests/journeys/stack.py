@@ -27,19 +27,16 @@ from integrations.embedded.state import running_environment
 from integrations.kafka.client import Received, read_back
 from integrations.sandbox_gateway.config import DEMO_API_SECRET
 from tests.journeys.waiting import eventually
+from tests.services import RUN_HAS_EMBEDDED_KAFKA
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 TAIL_LINES = 40
 # What the test run has set for itself must not reach the stack, which starts servers of its own.
-_OURS = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "KAFKA_BOOTSTRAP_SERVERS",
-    "SHOP_STATE_DIR",
-    "TESTS_OWN_KAFKA",
-    "DJANGO_SETTINGS_MODULE",
-)
+_OURS = {"DATABASE_URL", "REDIS_URL", "SHOP_STATE_DIR", "DJANGO_SETTINGS_MODULE"}
+# A Kafka that was given is the stack's, too: `make test-kafka`.
+if RUN_HAS_EMBEDDED_KAFKA in os.environ:
+    _OURS |= {RUN_HAS_EMBEDDED_KAFKA, "KAFKA_BOOTSTRAP_SERVERS"}
 
 Shown = dict[str, Any]
 

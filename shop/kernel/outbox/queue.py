@@ -1,10 +1,11 @@
 """The queue as the relay sees it. One relay at a time reads a shard; none reads what it has in flight already."""
 
-import json
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection, transaction
 
 from shop.kernel.outbox.dto import Depth, Queued, Told
@@ -12,33 +13,44 @@ from shop.kernel.outbox.instants import instant_of
 from shop.kernel.outbox.services import shard_of
 from shop.kernel.outbox.wakeup import wake_relay
 
+# `pg_current_xact_id()`: whoever draws a position has its transaction's number before. The relays' floor relies on it.
+
 # The batch is fixed before the log is read: with fresh or stale statistics alike, the log is entered by its
-# primary key, once for each row of the batch.
+# primary key, once for each row of the batch. What is in flight is a list that PostgreSQL hashes.
 _READ = """
 WITH batch AS MATERIALIZED (
     SELECT position, event_id, key, shard, replay_id, replay_target FROM outbox_pending
-    WHERE state = 'pending' AND shard = ANY(%s::smallint[])
-      AND NOT EXISTS (SELECT FROM unnest(%s::bigint[]) AS flying (at) WHERE flying.at = position)
+    WHERE position > %s::bigint AND state = 'pending' AND shard = ANY(%s::smallint[]) AND position <> ALL(%s::bigint[])
       AND NOT EXISTS (SELECT FROM outbox_pending AS refused
                       WHERE refused.state = 'failed' AND refused.key = outbox_pending.key)
     ORDER BY position LIMIT %s
 )
 SELECT batch.position, batch.event_id, batch.key, batch.shard,
-       log.topic, log.type, log.sequence, log.payload::text, log.headers, log.occurred_at,
-       batch.replay_id, batch.replay_target
+       log.topic, log.type, log.sequence, log.payload::text, log.headers,
+       extract(epoch FROM log.occurred_at)::float8, batch.replay_id, batch.replay_target
 FROM batch LEFT JOIN event_log AS log ON log.id = batch.event_id
 ORDER BY batch.position
 """
 
 
-def read(*, shards: Collection[int], in_flight: Sequence[int], limit: int) -> list[Queued]:
+_HEADERS = msgspec.json.Decoder(dict[str, str])
+
+
+def read(*, shards: Collection[int], in_flight: Sequence[int], limit: int, floor: int = 0) -> list[Queued]:
     """Return the oldest waiting events of these shards, in the order in which each key's were told.
 
-    Left out are the positions in flight, and every event of a key whose earlier event was refused.
+    Left out are the positions in flight, and every event of a key whose earlier event was refused. Nothing waits at
+    or below `floor` (see `shop.kernel.outbox.floor`): the read begins above it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_READ, [list(shards), list(in_flight), limit])
+        cursor.execute(_READ, [floor, list(shards), list(in_flight), limit])
         return [_queued(row) for row in cursor.fetchall()]
+
+
+def prepare_to_carry() -> None:
+    """Let this connection's commits not wait for the disk: a deletion that a crash undoes is only a repeat."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
 
 
 def remove(*, positions: Sequence[int]) -> int:
@@ -79,7 +91,8 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
             "INSERT INTO outbox_pending (event_id, key, shard)"
             " SELECT id, key, shard FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
             " WITH ORDINALITY AS again (id, key, shard, place)"
-            " WHERE NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id AND replay_id IS NULL)"
+            " WHERE pg_current_xact_id() IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id AND replay_id IS NULL)"
             " ORDER BY place",
             [[id_ for id_, _ in events], [key for _, key in events], [shard_of(str(key)) for _, key in events]],
         )
@@ -89,11 +102,13 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
 
 def send_to(*, target: str, replay_id: UUID, events: Sequence[tuple[UUID, UUID]]) -> None:
     """Queue events (id, key) once more for one consumer, in the order given; they are marked for it on the wire."""
+    # The transaction has its number before it draws positions, as it has in `write`.
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)"
             " SELECT id, key, shard, %s, %s FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
-            " WITH ORDINALITY AS again (id, key, shard, place) ORDER BY place",
+            " WITH ORDINALITY AS again (id, key, shard, place)"
+            " WHERE pg_current_xact_id() IS NOT NULL ORDER BY place",
             [
                 replay_id,
                 target,
@@ -128,8 +143,8 @@ def _queued(row: tuple[Any, ...]) -> Queued:
             key=key,
             sequence=sequence,
             data=payload.encode(),
-            headers=json.loads(headers) | _of_replay(replay_id, target),
-            occurred_at=occurred_at,
+            headers=_HEADERS.decode(headers) | _of_replay(replay_id, target),
+            occurred_at=datetime.fromtimestamp(occurred_at, UTC),
         )
     return Queued(position=position, event_id=event_id, key=key, shard=shard, told=told)
 

@@ -1,5 +1,6 @@
 """Relays and consumers to start, a listening consumer, and a way to wait."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,13 @@ from pytest_django.fixtures import Settings
 from integrations.kafka.consumer import GroupConsumer
 from integrations.kafka.groups import Group, group
 from integrations.kafka.relay import Relay
+from integrations.kafka.topics import ensure_topics
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import open_unit_of_work
 from tests.integrations.kafka import effects
+from tests.services import RUN_HAS_EMBEDDED_KAFKA
 from tests.shop.kernel.outbox.factories import action
 
 DEADLINE_SECONDS = 20.0
@@ -81,14 +84,21 @@ def consuming(group: Group) -> Iterator[GroupConsumer]:
         yield consumer
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _topics() -> None:
+    """A real broker has no topic that nobody has made."""
+    assert set(ensure_topics().values()) <= {"there", "created"}
+
+
 Consuming = Callable[[Group], AbstractContextManager[GroupConsumer]]
 
 
 @pytest.fixture
 def listening(settings: Settings, db: None) -> Iterator[Group]:
     """A consumer group nobody has used before, which notes every user action."""
-    # The embedded broker waits this long, less a second, for the members of a group whenever one comes or goes.
-    settings.KAFKA_SESSION_TIMEOUT_MS = 1_500
+    if RUN_HAS_EMBEDDED_KAFKA in os.environ:
+        # The embedded broker waits this long, less a second, for the members of a group whenever one comes or goes.
+        settings.KAFKA_SESSION_TIMEOUT_MS = 1_500
     name = f"noting-{new_id()}"
     settings.CONSUMERS = {name: {"analytics.events.v1": "tests.integrations.kafka.effects.note"}}
     with connection.cursor() as cursor:

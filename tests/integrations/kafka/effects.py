@@ -7,7 +7,10 @@ from django.db import connection
 from shop.kernel.events import UserAction
 from shop.kernel.tracing import current_trace
 
-TABLE = "CREATE TABLE IF NOT EXISTS test_effect (event_id uuid, key uuid, n int, correlation text, causation text)"
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS test_effect"
+    " (event_id uuid, key uuid, n int, correlation text, causation text, place bigserial)"
+)
 # Keys whose events cannot be handled for now.
 poisoned: set[UUID] = set()
 
@@ -27,5 +30,5 @@ def note(*, event: UserAction, event_id: UUID) -> None:
 def effects(*keys: UUID) -> list[tuple[UUID, int]]:
     """Return (key, n) of the effects on these keys, in the order in which they happened."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT key, n FROM test_effect WHERE key = ANY(%s::uuid[]) ORDER BY ctid", [list(keys)])
+        cursor.execute("SELECT key, n FROM test_effect WHERE key = ANY(%s::uuid[]) ORDER BY place", [list(keys)])
         return list(cursor.fetchall())

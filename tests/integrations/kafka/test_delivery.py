@@ -219,3 +219,18 @@ def test_a_lock_that_does_not_come_parks_the_event(
 
     assert deliver(group=listening, events=told(), now=now) == {(TYPE, "parked"): 1}
     assert parked() == [(str(ONE), "waiting", 1)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_data_that_does_not_fit_does_not_make_the_batch_be_repeated(
+    listening: Group, now: datetime, statements: Callable[[], AbstractContextManager[Statements]]
+) -> None:
+    tell(ONE, TWO, ONE)
+    first, broken, last = told()
+
+    with statements() as counted:
+        deliver(group=listening, events=[first, replace(broken, data=b"\xff{"), last], now=now)
+
+    # The inbox, two effects, and the parking of the third: nothing twice, no savepoint.
+    assert len(counted) == 1 + 2 + 1
+    assert effects.effects(ONE, TWO) == [(ONE, 1), (ONE, 3)]

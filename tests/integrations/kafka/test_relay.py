@@ -17,7 +17,6 @@ from integrations.embedded.kafka import KafkaBroker
 from integrations.kafka import relay as relay_module
 from integrations.kafka.client import Headers, Publisher, Report, read_back
 from integrations.kafka.models import Lease, Relay
-from integrations.kafka.topics import ensure_topics
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import queue
 from shop.kernel.outbox.models import LoggedEvent, PendingEvent
@@ -269,11 +268,3 @@ def test_a_database_that_goes_away_is_waited_for() -> None:
         wait_until(queue_is_empty)
 
     assert first_occurrences(on_the_wire(key)[key]) == [1, 2]
-
-
-def test_topics_of_all_declared_events_are_made() -> None:
-    outcome = ensure_topics()
-
-    assert {"order.created", "payment.success", "payment.failed", "analytics.events"} <= outcome.keys()
-    assert set(outcome.values()) <= {"there", "created"}
-    assert set(ensure_topics().values()) == {"there"}

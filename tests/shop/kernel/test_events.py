@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from shop.kernel import events
-from shop.kernel.events import Event, UserAction, event_class, event_classes
+from shop.kernel.events import Event, UserAction, event_class, event_classes, read_event, upcasts
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 
@@ -19,6 +20,7 @@ AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _only_declared_by_the_shop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "_classes", dict(events._classes))
+    monkeypatch.setattr(events, "_upcasters", dict(events._upcasters))
 
 
 def declared() -> type[Event]:
@@ -110,3 +112,93 @@ def test_the_schema_describes_the_data() -> None:
 
     assert judge.is_valid(msgspec.json.decode(told.encode()))
     assert not judge.is_valid({"name": "Cart Viewed"})
+
+
+def successors() -> type[Event]:
+    """Declare today's type, whose first two versions are gone, and how those are read."""
+
+    class LampLit(Event, topic="lamp.lit", aggregate="lamp", key="lamp_id", version=3):
+        """Somebody has lit a lamp: the price has its currency since version 2, and colours are many since 3."""
+
+        lamp_id: UUID
+        price: Money
+        colours: tuple[str, ...]
+
+    @upcasts("lamp.lit.v1", to="lamp.lit.v2")
+    def with_currency(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "price": {"amount": data["price"], "currency": "EUR"}}
+
+    @upcasts("lamp.lit.v2", to="lamp.lit.v3")
+    def with_colours(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "colours": [data["colour"]] if data.get("colour") else []}
+
+    return LampLit
+
+
+# As earlier deployments have sent them, byte by byte.
+EARLIER = [
+    ("lamp.lit.v1", b'{"occurred_at": "2026-11-22T12:00:00Z", "lamp_id": "%s", "price": 1, "colour": "red"}'),
+    (
+        "lamp.lit.v2",
+        b"""{"occurred_at": "2026-11-22T12:00:00Z", "lamp_id": "%s",
+             "price": {"amount": 1, "currency": "EUR"}, "colour": "red"}""",
+    ),
+    (
+        "lamp.lit.v3",
+        b"""{"occurred_at": "2026-11-22T12:00:00Z", "lamp_id": "%s",
+             "price": {"amount": 1, "currency": "EUR"}, "colours": ["red"]}""",
+    ),
+]
+
+
+@pytest.mark.parametrize(("type_name", "data"), EARLIER)
+def test_an_event_of_any_age_is_read_as_todays(type_name: str, data: bytes) -> None:
+    lamp_lit, lamp_id = successors(), new_id()
+
+    event = read_event(type_name, data % str(lamp_id).encode())
+
+    assert event == lamp_lit(occurred_at=AT, lamp_id=lamp_id, price=Money(1, "EUR"), colours=("red",))  # type: ignore[call-arg]  # declared above
+    assert event_class(type_name) is lamp_lit
+
+
+def test_a_field_that_was_not_there_yet_has_its_default() -> None:
+    class LampLit(Event, topic="lamp.lit", aggregate="lamp", key="lamp_id"):
+        """The colour came later."""
+
+        lamp_id: UUID
+        colour: str = "white"
+
+    event = read_event(
+        "lamp.lit.v1", b'{"lamp_id": "%s", "occurred_at": "2026-11-22T12:00:00Z"}' % str(UUID(int=1)).encode()
+    )
+
+    assert event == LampLit(occurred_at=AT, lamp_id=UUID(int=1), colour="white")
+
+
+def test_a_type_that_is_still_declared_is_read_as_itself() -> None:
+    successors()
+
+    class LampLitOnce(Event, topic="lamp.lit", aggregate="lamp", key="lamp_id"):
+        """The first version, told beside the third for a while."""
+
+        lamp_id: UUID
+        price: int
+
+    event = read_event("lamp.lit.v1", EARLIER[0][1] % str(UUID(int=1)).encode())
+
+    assert event == LampLitOnce(occurred_at=AT, lamp_id=UUID(int=1), price=1)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"price": 1, "colour": "red", "lamp_id": "?", "occurred_at": ""}'])
+def test_data_of_an_earlier_type_may_be_unfit_too(data: bytes) -> None:
+    successors()
+
+    with pytest.raises(msgspec.DecodeError):
+        read_event("lamp.lit.v1", data)
+
+
+def test_a_type_nobody_reads_is_not_found() -> None:
+    successors()
+
+    with pytest.raises(LookupError):
+        read_event("lamp.lit.v9", b"{}")

@@ -1,24 +1,25 @@
 """Why there is a queue: a reader that remembers the last id it saw loses events, and the queue loses none.
 
 An id is drawn before its transaction commits. With two writers the lower id may become visible after the higher one,
-and a cursor has passed it by then. Hypothesis looks for such interleavings with real transactions.
+and a cursor has passed it by then. Hypothesis looks for such interleavings with real transactions. The same with eight
+writers, relays and a broker: tests/integrations/kafka/test_no_event_is_lost.py.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from hypothesis import HealthCheck, Phase, example, find, given, settings
 from hypothesis import strategies as st
 
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import queue
 from shop.kernel.outbox.models import LoggedEvent
-from shop.kernel.outbox.services import SHARDS, publish, write
-from shop.kernel.tracing import Trace
+from shop.kernel.outbox.services import SHARDS, publish
 from shop.kernel.transactions import open_unit_of_work
 from tests.shop.kernel.outbox.factories import action
+from tests.shop.kernel.outbox.writers import Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,43 +34,6 @@ QUICKLY = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
 )
-
-
-class Writer:
-    """A connection of its own that tells an event and commits when it is told to."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._open: transaction.Atomic | None = None
-        self._told = 0
-        self.key = new_id()
-
-    def step(self) -> None:
-        self._thread.submit(self._commit if self._open else self._tell).result()
-
-    def end(self) -> None:
-        if self._open:
-            self.step()
-        self._thread.submit(self._disconnect).result()
-        self._thread.shutdown()
-
-    @property
-    def told(self) -> int:
-        return self._told
-
-    def _disconnect(self) -> None:
-        connection.close()
-
-    def _tell(self) -> None:
-        self._open = transaction.atomic()
-        self._open.__enter__()
-        self._told += 1
-        write([(action(user_id=self.key, n=self._told), Trace(correlation_id="test"))])
-
-    def _commit(self) -> None:
-        assert self._open is not None
-        self._open.__exit__(None, None, None)
-        self._open = None
 
 
 class Readers:
@@ -97,7 +61,7 @@ def play(schedule: list[int]) -> tuple[Readers, list[tuple[UUID, int]]]:
         if step == LOOK:
             readers.look()
         else:
-            writers[step].step()
+            writers[step].commit() if writers[step].is_open else writers[step].tell()
     for writer in writers:
         writer.end()
     readers.look()

@@ -104,3 +104,10 @@ def test_an_empty_queue_has_no_oldest_event() -> None:
     depth = queue.depth()
 
     assert (depth.pending, depth.failed, depth.oldest_at) == (0, 0, None)
+
+
+def test_a_refused_event_is_not_taken_out_by_an_acknowledgement_that_comes_late() -> None:
+    (position,) = tell(new_id())
+    queue.refuse(position=position, reason="too large")
+
+    assert queue.remove(positions=[position]) == 0

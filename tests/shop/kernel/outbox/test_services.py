@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, suppress
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from pytest_django.fixtures import Settings
 
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import services
@@ -38,6 +39,21 @@ def test_event_is_logged_and_queued_with_its_trace() -> None:
     queued = PendingEvent.objects.get()
     assert (queued.event_id, queued.key, queued.state) == (logged.id, order_id, "pending")
     assert queued.shard == services.shard_of(str(order_id))
+
+
+def test_where_debezium_carries_the_events_only_the_log_is_written(settings: Settings) -> None:
+    settings.OUTBOX_QUEUED = False
+    order_id = new_id()
+
+    with open_unit_of_work():
+        services.publish(expired(order_id=order_id))
+        services.publish(expired(order_id=order_id))
+
+    assert list(LoggedEvent.objects.order_by("sequence").values_list("key", "sequence")) == [
+        (order_id, 1),
+        (order_id, 2),
+    ]
+    assert not PendingEvent.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -121,3 +137,8 @@ def test_payload_is_the_event_as_it_was_encoded() -> None:
         services.publish(event)
 
     assert type(event).decode(json.dumps(LoggedEvent.objects.get().payload).encode()) == event
+
+
+def test_a_key_belongs_to_one_of_64_shards_for_ever() -> None:
+    assert services.shard_of("019ab0e2-0000-7000-8000-000000000001") == 54
+    assert {services.shard_of(str(new_id())) for _ in range(2_000)} == set(range(64))

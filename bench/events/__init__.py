@@ -1,0 +1,1 @@
+"""What the benches of events are made of: servers, backlogs, writers, relays, ceilings, and other projects' relays."""

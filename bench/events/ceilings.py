@@ -1,0 +1,71 @@
+"""The halves of a relay: `producer N` sends N events without a database, `delete` empties the queue without Kafka."""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+
+import django
+
+django.setup()
+
+from bench.events.backlog import EVENTS_A_KEY, PAYLOAD, TOPIC  # noqa: E402  after django.setup
+from integrations.kafka.client import Publisher  # noqa: E402
+from integrations.kafka.envelope import headers_of  # noqa: E402
+from integrations.kafka.relay import BATCH  # noqa: E402
+from shop.kernel.ids import new_id  # noqa: E402
+from shop.kernel.outbox import queue  # noqa: E402
+from shop.kernel.outbox.dto import Told  # noqa: E402
+from shop.kernel.outbox.services import SHARDS  # noqa: E402
+
+
+def main() -> None:
+    """Do one of the two and print the rate."""
+    count = bare_producer(int(sys.argv[2])) if sys.argv[1] == "producer" else bare_delete()
+    print(json.dumps(count))
+
+
+def bare_producer(events: int) -> dict[str, float]:
+    """Send records like the relay's, made beforehand, and wait for all acknowledgements."""
+    records = []
+    for n in range(events):
+        key = new_id() if n % EVENTS_A_KEY == 0 else key  # noqa: F821  set in the first round
+        told = Told(
+            id=new_id(), topic=TOPIC, type=f"{TOPIC}.v1", key=key, sequence=1 + n % EVENTS_A_KEY,
+            data=PAYLOAD.replace("%s", str(key)).encode(), headers={"correlationid": str(key), "causationid": str(key)},
+            occurred_at=datetime.now(UTC),
+        )  # fmt: skip
+        records.append((str(key), told.data, headers_of(told)))
+    publisher, acknowledged = Publisher(), 0
+
+    def landed(error: object, _message: object) -> None:
+        nonlocal acknowledged
+        acknowledged += error is None
+
+    began, cpu = time.monotonic(), time.process_time()
+    for number, (key, value, headers) in enumerate(records, 1):
+        publisher.send(topic=TOPIC, key=key, value=value, headers=headers, report=landed)
+        if number % BATCH == 0:
+            publisher.poll(0)
+        while number - acknowledged > 10 * BATCH:
+            publisher.poll(0.01)
+    publisher.flush(60)
+    return _rate(acknowledged, began, cpu)
+
+
+def bare_delete() -> dict[str, float]:
+    """Read and delete batches until nothing waits."""
+    queue.prepare_to_carry()
+    removed, began, cpu = 0, time.monotonic(), time.process_time()
+    while rows := queue.read(shards=range(SHARDS), in_flight=[], limit=BATCH):
+        removed += queue.remove(positions=[row.position for row in rows])
+    return _rate(removed, began, cpu)
+
+
+def _rate(events: int, began: float, cpu: float) -> dict[str, float]:
+    lasted = time.monotonic() - began
+    return {"per_second": events / lasted, "cpu_us": (time.process_time() - cpu) / events * 1e6, "events": events}
+
+
+if __name__ == "__main__":
+    main()

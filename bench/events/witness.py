@@ -1,0 +1,46 @@
+"""A relay that writes down when the broker has acknowledged each event, into the file its argument names."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import django
+
+django.setup()
+
+from integrations.kafka import relay  # noqa: E402  after django.setup
+from integrations.kafka.client import Headers, Publisher, Report  # noqa: E402
+from integrations.kafka.stopping import on_stop  # noqa: E402
+from shop.kernel.processes import announce_ready  # noqa: E402
+
+acknowledged: dict[str, float] = {}
+
+
+class WitnessedPublisher(Publisher):
+    """Notes the instant of each acknowledgement by key."""
+
+    def send(self, *, topic: str, key: str, value: bytes, headers: Headers, report: Report) -> None:
+        """Send as always, and listen to the report."""
+
+        def noted(error: Any, message: Any) -> None:
+            if error is None:
+                acknowledged.setdefault(key, time.time())
+            report(error, message)
+
+        super().send(topic=topic, key=key, value=value, headers=headers, report=noted)
+
+
+def main() -> None:
+    """Relay until SIGTERM, then write."""
+    vars(relay)["Publisher"] = WitnessedPublisher
+    witnessed = relay.Relay()
+    on_stop(witnessed.stop)
+    announce_ready()
+    witnessed.run()
+    Path(sys.argv[1]).write_text(json.dumps(acknowledged))
+
+
+if __name__ == "__main__":
+    main()
