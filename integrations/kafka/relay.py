@@ -38,11 +38,14 @@ class Flight:
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.sent: list[Queued] = []
+        # What Kafka has acknowledged and the queue still holds, and what Kafka did not take.
         self.acknowledged: list[Queued] = []
         self.failed: list[tuple[Queued, Any]] = []
+        self._answers = 0
 
     def landed(self, row: Queued, error: Any, _message: Any) -> None:
         """Note what Kafka said about one row."""
+        self._answers += 1
         if error is None:
             self.acknowledged.append(row)
         else:
@@ -51,7 +54,7 @@ class Flight:
     @property
     def is_over(self) -> bool:
         """Whether every row has its answer."""
-        return len(self.acknowledged) + len(self.failed) == len(self.sent)
+        return self._answers == len(self.sent)
 
 
 class Relay:
@@ -82,11 +85,9 @@ class Relay:
             try:
                 self._turn()
             except BrokerError as error:
-                self._begin_anew(kind="broker", error=error)
+                self._begin_anew(error)
             except (OperationalError, InterfaceError) as error:
-                self._begin_anew(kind="database", error=error)
-                connection.close()
-                self._is_prepared = False
+                self._reconnect(error)
         self._finish()
 
     def _turn(self) -> None:
@@ -104,7 +105,7 @@ class Relay:
             self._publisher.flush(COMPANY_SECONDS)
         self._settle()
         if len(rows) < self._batch:
-            self._wait(busy=bool(rows or self._flights))
+            self._wait(has_read=bool(rows))
 
     def _prepare(self) -> None:
         """Before a read: show a sign of life when it is time for one, and find where the queue begins by now."""
@@ -160,15 +161,20 @@ class Relay:
         flight.sent.append(row)
 
     def _settle(self) -> None:
-        """Take out the batches that are over; BrokerError when one of them did not go through."""
-        over = [flight for flight in self._flights if flight.is_over]
-        for flight in over:
+        """Take out what Kafka has acknowledged; BrokerError when something did not go through."""
+        acknowledged = [row for flight in self._flights for row in flight.acknowledged]
+        if acknowledged:
+            self._take_out(acknowledged)
+        for flight in self._flights:
+            flight.acknowledged.clear()
             passing = [error for row, error in flight.failed if not self._refused_by_broker(row, error)]
             if passing:
                 raise BrokerError(failure_of(passing[0]).reason)
-            self._take_out(flight)
+            flight.failed.clear()
+        for flight in [flight for flight in self._flights if flight.is_over]:
             self._flights.remove(flight)
             self._failures = 0
+            metrics.batch_seconds.observe(time.monotonic() - flight.began)
 
     def _refused_by_broker(self, row: Queued, error: Any) -> bool:
         failure = failure_of(error)
@@ -176,14 +182,11 @@ class Relay:
             self._refuse(row, reason=failure.reason)
         return failure.permanent
 
-    def _take_out(self, flight: Flight) -> None:
-        if not flight.acknowledged:
-            return
-        self._removed += queue.remove(positions=[row.position for row in flight.acknowledged])
-        for topic, count in Counter(row.told.topic for row in flight.acknowledged if row.told).items():
+    def _take_out(self, rows: Sequence[Queued]) -> None:
+        self._removed += queue.remove(positions=[row.position for row in rows])
+        for topic, count in Counter(row.told.topic for row in rows if row.told).items():
             metrics.published.labels(topic).inc(count)
-        metrics.batch_seconds.observe(time.monotonic() - flight.began)
-        last = flight.acknowledged[-1].told
+        last = rows[-1].told
         # What a replay sends once more is old, and nobody has waited for it.
         if last and "replayid" not in last.headers:
             metrics.delivery_seconds.observe((datetime.now(UTC) - last.occurred_at).total_seconds())
@@ -193,25 +196,36 @@ class Relay:
         metrics.relay_errors.labels("refused").inc()
         log.error("relay.event_refused", event_id=str(row.event_id), key=str(row.key), reason=reason)
 
-    def _wait(self, *, busy: bool) -> None:
-        if busy:
-            self._stop.wait(COMPANY_SECONDS)
-            # The next read answers all notices until now.
+    def _wait(self, *, has_read: bool) -> None:
+        if has_read:
+            # For company, or for the acknowledgements. The next read answers all notices until now.
+            (self._publisher.poll if self._flights else self._stop.wait)(COMPANY_SECONDS)
             self._notices.wait(0)
-        if busy or self._notices.wait(self._wait_seconds):
+        elif self._flights:
+            self._publisher.poll(SHORTEST_WAIT_SECONDS)
+        if has_read or self._flights or self._notices.wait(self._wait_seconds):
             self._wait_seconds = SHORTEST_WAIT_SECONDS
         else:
             self._wait_seconds = min(self._wait_seconds * 2, LONGEST_WAIT_SECONDS)
 
-    def _begin_anew(self, *, kind: str, error: Exception) -> None:
+    def _begin_anew(self, error: BrokerError) -> None:
         """Forget everything in flight: the queue still holds it, and is read again from the front."""
+        self._publisher.abandon()
+        self._flights.clear()
+        self._publisher = Publisher()
+        self._pause(kind="broker", error=error)
+
+    def _reconnect(self, error: Exception) -> None:
+        """Open another connection for the next turn. What is in flight goes on, and is taken out then."""
+        connection.close()
+        self._is_prepared = False
+        self._pause(kind="database", error=error)
+
+    def _pause(self, *, kind: str, error: Exception) -> None:
         self._failures += 1
         metrics.relay_errors.labels(kind).inc()
         if self._failures == 1:
             log.warning("relay.interrupted", kind=kind, reason=str(error))
-        self._publisher.abandon()
-        self._flights.clear()
-        self._publisher = Publisher()
         self._stop.wait(min(0.1 * 2**self._failures, 5.0))
 
     def _finish(self) -> None:
