@@ -92,19 +92,22 @@ class Relay:
 
     def _turn(self) -> None:
         self._prepare()
+        if len(self._flights) == IN_FLIGHT or not self._leases.readable:
+            self._publisher.poll(SHORTEST_WAIT_SECONDS)
+            self._settle()
+            return
         rows = self._read()
         if rows:
             self._send(rows)
-        if len(self._flights) == IN_FLIGHT:
-            self._publisher.poll(0.050)
-        elif len(rows) == self._batch:
-            # More waits: read on while this batch is under way.
+        more_waits = len(rows) == self._batch
+        if more_waits:
+            # Read on while this batch is under way.
             self._publisher.poll(0)
         elif self._flights:
-            # Nothing more waits: send at once rather than linger for company.
+            # Send at once rather than linger for company.
             self._publisher.flush(COMPANY_SECONDS)
         self._settle()
-        if len(rows) < self._batch:
+        if not more_waits:
             self._wait(has_read=bool(rows))
 
     def _prepare(self) -> None:
@@ -122,8 +125,6 @@ class Relay:
             self._removed = 0
 
     def _read(self) -> Sequence[Queued]:
-        if len(self._flights) == IN_FLIGHT or not self._leases.readable:
-            return ()
         return queue.read(
             shards=self._leases.readable,
             in_flight=self._in_flight(),
