@@ -24,6 +24,7 @@ from shop.kernel.outbox.wakeup import Notices
 log = structlog.get_logger(__name__)
 
 BATCH = 1_000
+# Batches of that size under way at once; smaller ones may be as many as fit.
 IN_FLIGHT = 3
 # After a batch: what is told meanwhile travels together, and saves a read for each event.
 COMPANY_SECONDS = 0.002
@@ -92,7 +93,7 @@ class Relay:
 
     def _turn(self) -> None:
         self._prepare()
-        if len(self._flights) == IN_FLIGHT or not self._leases.readable:
+        if not self._has_room or not self._leases.readable:
             self._publisher.poll(SHORTEST_WAIT_SECONDS)
             self._settle()
             return
@@ -131,6 +132,10 @@ class Relay:
             limit=self._batch,
             floor=self._floor.position,
         )
+
+    @property
+    def _has_room(self) -> bool:
+        return sum(len(flight.sent) for flight in self._flights) <= (IN_FLIGHT - 1) * self._batch
 
     def _in_flight(self) -> list[int]:
         return [row.position for flight in self._flights for row in flight.sent]
