@@ -167,16 +167,19 @@ class Relay:
         flight.sent.append(row)
 
     def _settle(self) -> None:
-        """Take out what Kafka has acknowledged; BrokerError when something did not go through."""
-        acknowledged = [row for flight in self._flights for row in flight.acknowledged]
-        if acknowledged:
-            self._take_out(acknowledged)
+        """Take out what Kafka has acknowledged; BrokerError when something did not go through.
+
+        In that case nothing more is taken out: all that is left is sent again, in its order.
+        """
         for flight in self._flights:
-            flight.acknowledged.clear()
             passing = [error for row, error in flight.failed if not self._refused_by_broker(row, error)]
             if passing:
                 raise BrokerError(failure_of(passing[0]).reason)
             flight.failed.clear()
+        if acknowledged := [row for flight in self._flights for row in flight.acknowledged]:
+            self._take_out(acknowledged)
+        for flight in self._flights:
+            flight.acknowledged.clear()
         for flight in [flight for flight in self._flights if flight.is_over]:
             self._flights.remove(flight)
             self._failures = 0
