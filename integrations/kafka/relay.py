@@ -24,6 +24,7 @@ from shop.kernel.outbox.wakeup import Notices
 log = structlog.get_logger(__name__)
 
 BATCH = 1_000
+# Batches of that size under way at once; smaller ones may be as many as fit.
 IN_FLIGHT = 3
 # After a batch: what is told meanwhile travels together, and saves a read for each event.
 COMPANY_SECONDS = 0.002
@@ -92,19 +93,22 @@ class Relay:
 
     def _turn(self) -> None:
         self._prepare()
+        if not self._has_room or not self._leases.readable:
+            self._publisher.poll(SHORTEST_WAIT_SECONDS)
+            self._settle()
+            return
         rows = self._read()
         if rows:
             self._send(rows)
-        if len(self._flights) == IN_FLIGHT:
-            self._publisher.poll(0.050)
-        elif len(rows) == self._batch:
-            # More waits: read on while this batch is under way.
+        more_waits = len(rows) == self._batch
+        if more_waits:
+            # Read on while this batch is under way.
             self._publisher.poll(0)
         elif self._flights:
-            # Nothing more waits: send at once rather than linger for company.
+            # Send at once rather than linger for company.
             self._publisher.flush(COMPANY_SECONDS)
         self._settle()
-        if len(rows) < self._batch:
+        if not more_waits:
             self._wait(has_read=bool(rows))
 
     def _prepare(self) -> None:
@@ -122,14 +126,16 @@ class Relay:
             self._removed = 0
 
     def _read(self) -> Sequence[Queued]:
-        if len(self._flights) == IN_FLIGHT or not self._leases.readable:
-            return ()
         return queue.read(
             shards=self._leases.readable,
             in_flight=self._in_flight(),
             limit=self._batch,
             floor=self._floor.position,
         )
+
+    @property
+    def _has_room(self) -> bool:
+        return sum(len(flight.sent) for flight in self._flights) <= (IN_FLIGHT - 1) * self._batch
 
     def _in_flight(self) -> list[int]:
         return [row.position for flight in self._flights for row in flight.sent]
@@ -161,16 +167,19 @@ class Relay:
         flight.sent.append(row)
 
     def _settle(self) -> None:
-        """Take out what Kafka has acknowledged; BrokerError when something did not go through."""
-        acknowledged = [row for flight in self._flights for row in flight.acknowledged]
-        if acknowledged:
-            self._take_out(acknowledged)
+        """Take out what Kafka has acknowledged; BrokerError when something did not go through.
+
+        In that case nothing more is taken out: all that is left is sent again, in its order.
+        """
         for flight in self._flights:
-            flight.acknowledged.clear()
             passing = [error for row, error in flight.failed if not self._refused_by_broker(row, error)]
             if passing:
                 raise BrokerError(failure_of(passing[0]).reason)
             flight.failed.clear()
+        if acknowledged := [row for flight in self._flights for row in flight.acknowledged]:
+            self._take_out(acknowledged)
+        for flight in self._flights:
+            flight.acknowledged.clear()
         for flight in [flight for flight in self._flights if flight.is_over]:
             self._flights.remove(flight)
             self._failures = 0
