@@ -6,6 +6,7 @@ import os
 import signal
 import statistics
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -30,22 +31,24 @@ def main() -> None:
     """Measure everything, print it, keep it."""
     options = _options()
     with prepared(kafka=options.kafka) as place:
-        results = {"machine": report.machine(), "kafka": options.kafka, **_measured(place, options)}
-    print(shown.table(results))
+        results: dict[str, Any] = {"machine": report.machine(), "kafka": options.kafka}
+        print(shown.head(results["machine"], kafka=options.kafka))
+        for name, measure in _parts(place, options).items():
+            if name in (options.only or [name]):
+                results[name] = measure()
+                print(shown.part(name, results[name]), flush=True)
     if options.keep:
         print("\n".join(f"written: {path}" for path in report.keep(results, name=options.keep, plot=shown.plot)))
 
 
-def _measured(place: Place, options: argparse.Namespace) -> dict[str, Any]:
-    parts = {
+def _parts(place: Place, options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    return {
         "latency": lambda: latency(place, seconds=options.seconds),
         "wake_up": lambda: wake_up(place, rounds=options.rounds),
         "drains": lambda: [drain(place, relays=relays, events=options.backlog) for relays in options.relays],
         "ceilings": lambda: ceilings(place),
         "peers": lambda: peers.measured(place, events=options.peer_backlog),
     }
-    wanted = options.only or list(parts)
-    return {name: measure() for name, measure in tqdm(parts.items(), leave=False, disable=None) if name in wanted}
 
 
 def drain(place: Place, *, relays: int, events: int) -> dict[str, float]:

@@ -28,6 +28,12 @@ OWN = {
     "KAFKA_REPUBLISH_AT_BOOT_SECONDS": "0",
     "LOG_LEVEL": "ERROR",
 }
+# Whatever fits an embedded one may stand in the environment of a test run.
+FOR_A_REAL_BROKER = {
+    "KAFKA_SESSION_TIMEOUT_MS": "6000",
+    "KAFKA_TOPIC_PARTITIONS": "12",
+    "KAFKA_TOPIC_REPLICATION": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class Place:
 
     def manage(self, *arguments: str) -> None:
         """Run a management command to its end."""
-        subprocess.run([sys.executable, "manage.py", *arguments], cwd=PROJECT_ROOT, env=self.environment, check=True)
+        command = [sys.executable, "manage.py", *arguments]
+        subprocess.run(command, cwd=PROJECT_ROOT, env=self.environment, stdout=subprocess.DEVNULL, check=True)
 
     def start(self, *command: str, **environment: str) -> "subprocess.Popen[str]":
         """Start Python with this command line; what it prints can be read, what it is told can be written."""
@@ -96,7 +103,7 @@ def prepared(*, kafka: str, disk_megabytes: int = 0) -> Iterator[Place]:
                 servers.enter_context(_disk(data, megabytes=disk_megabytes))
             cluster = servers.enter_context(apache_kafka(data))
             os.environ["KAFKA_BOOTSTRAP_SERVERS"] = cluster.bootstrap_servers
-            own["KAFKA_TOPIC_REPLICATION"] = str(cluster.copies)
+            own |= FOR_A_REAL_BROKER
         addresses = servers.enter_context(embedded_services(folder / "state"))
         place = Place(
             folder, os.environ | addresses.as_environment() | own, cluster, folder / "kafka" if disk_megabytes else None

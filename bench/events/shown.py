@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 
 
-def table(results: dict[str, Any]) -> str:
-    """Return everything that was measured as text."""
-    machine = results["machine"]
-    head = f"{machine['cpu']}, {machine['cores']} cores, load before: {machine['load_before']:.1f}"
-    parts = [f"{head}, {machine['measured_at']}, Kafka: {results['kafka']}"]
+def head(machine: dict[str, Any], *, kafka: str) -> str:
+    """Return what was measured on."""
+    described = f"{machine['cpu']}, {machine['cores']} cores, load before: {machine['load_before']:.1f}"
+    return f"{described}, {machine['measured_at']}, Kafka: {kafka}"
+
+
+def part(name: str, found: Any) -> str:
+    """Return one part of the figures as text."""
     shown = {"drains": _drains, "ceilings": _ceilings, "latency": _latency, "wake_up": _wake_up, "peers": _peers}
-    parts += [show(results[name]) for name, show in shown.items() if name in results]
-    return "\n\n".join(parts)
+    return "\n" + shown[name](found)
 
 
 def _drains(drains: list[dict[str, float]]) -> str:

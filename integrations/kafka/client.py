@@ -34,7 +34,7 @@ _REFUSALS = frozenset(
 )
 _METADATA_SECONDS = 10.0
 
-Headers = list[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes]]
 # Called once for each record with None, or with the error that `failure_of` explains.
 Report = Callable[[Any, Any], None]
 
@@ -117,7 +117,7 @@ class Publisher:
     def send(self, *, topic: str, key: str, value: bytes, headers: Headers, report: Report) -> None:
         """Hand a record over; `report` is called from `poll` or `flush`. Refused when it can never be sent."""
         try:
-            self._producer.produce(topic, value, key, headers=headers, on_delivery=report)
+            self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
         except BufferError:
             self._producer.poll(0.1)
             raise BrokerError("The local queue is full.") from None

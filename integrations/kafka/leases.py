@@ -13,6 +13,7 @@ from shop.kernel.outbox.services import SHARDS
 
 ALIVE_SECONDS = 5
 BEAT_SECONDS = 1.0
+NEXT_TRY_SECONDS = 0.1
 
 _BEAT = """
 INSERT INTO kafka_relay (token, host, pid, started_at, expires_at)
@@ -52,10 +53,13 @@ class Leases:
         over by a later beat.
         """
         with transaction.atomic(), connection.cursor() as cursor:
-            # One relay at a time: two that took each other for dead would otherwise wait for each other.
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('kafka_lease'))")
-            cursor.execute(_MAKE, [SHARDS - 1])
             cursor.execute(_BEAT, [self.token, socket.gethostname(), os.getpid(), ALIVE_SECONDS])
+            # One relay at a time; none waits for another, which may have been stopped in the middle of this.
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('kafka_lease'))")
+            if cursor.fetchone() == (False,):
+                self._next_beat = time.monotonic() + NEXT_TRY_SECONDS
+                return
+            cursor.execute(_MAKE, [SHARDS - 1])
             share = self._fair_share()
             cursor.execute("SELECT shard FROM kafka_lease WHERE owner = %s ORDER BY shard", [self.token])
             mine = [shard for (shard,) in cursor]

@@ -24,6 +24,7 @@ from shop.kernel.outbox.wakeup import Notices
 log = structlog.get_logger(__name__)
 
 BATCH = 1_000
+# Batches of that size under way at once; smaller ones may be as many as fit.
 IN_FLIGHT = 3
 # After a batch: what is told meanwhile travels together, and saves a read for each event.
 COMPANY_SECONDS = 0.002
@@ -38,11 +39,14 @@ class Flight:
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.sent: list[Queued] = []
+        # What Kafka has acknowledged and the queue still holds, and what Kafka did not take.
         self.acknowledged: list[Queued] = []
         self.failed: list[tuple[Queued, Any]] = []
+        self._answers = 0
 
     def landed(self, row: Queued, error: Any, _message: Any) -> None:
         """Note what Kafka said about one row."""
+        self._answers += 1
         if error is None:
             self.acknowledged.append(row)
         else:
@@ -51,7 +55,7 @@ class Flight:
     @property
     def is_over(self) -> bool:
         """Whether every row has its answer."""
-        return len(self.acknowledged) + len(self.failed) == len(self.sent)
+        return self._answers == len(self.sent)
 
 
 class Relay:
@@ -82,29 +86,30 @@ class Relay:
             try:
                 self._turn()
             except BrokerError as error:
-                self._begin_anew(kind="broker", error=error)
+                self._begin_anew(error)
             except (OperationalError, InterfaceError) as error:
-                self._begin_anew(kind="database", error=error)
-                connection.close()
-                self._is_prepared = False
+                self._reconnect(error)
         self._finish()
 
     def _turn(self) -> None:
         self._prepare()
+        if not self._has_room or not self._leases.readable:
+            self._publisher.poll(SHORTEST_WAIT_SECONDS)
+            self._settle()
+            return
         rows = self._read()
         if rows:
             self._send(rows)
-        if len(self._flights) == IN_FLIGHT:
-            self._publisher.poll(0.050)
-        elif len(rows) == self._batch:
-            # More waits: read on while this batch is under way.
+        more_waits = len(rows) == self._batch
+        if more_waits:
+            # Read on while this batch is under way.
             self._publisher.poll(0)
         elif self._flights:
-            # Nothing more waits: send at once rather than linger for company.
+            # Send at once rather than linger for company.
             self._publisher.flush(COMPANY_SECONDS)
         self._settle()
-        if len(rows) < self._batch:
-            self._wait(busy=bool(rows or self._flights))
+        if not more_waits:
+            self._wait(has_read=bool(rows))
 
     def _prepare(self) -> None:
         """Before a read: show a sign of life when it is time for one, and find where the queue begins by now."""
@@ -121,14 +126,16 @@ class Relay:
             self._removed = 0
 
     def _read(self) -> Sequence[Queued]:
-        if len(self._flights) == IN_FLIGHT or not self._leases.readable:
-            return ()
         return queue.read(
             shards=self._leases.readable,
             in_flight=self._in_flight(),
             limit=self._batch,
             floor=self._floor.position,
         )
+
+    @property
+    def _has_room(self) -> bool:
+        return sum(len(flight.sent) for flight in self._flights) <= (IN_FLIGHT - 1) * self._batch
 
     def _in_flight(self) -> list[int]:
         return [row.position for flight in self._flights for row in flight.sent]
@@ -160,15 +167,23 @@ class Relay:
         flight.sent.append(row)
 
     def _settle(self) -> None:
-        """Take out the batches that are over; BrokerError when one of them did not go through."""
-        over = [flight for flight in self._flights if flight.is_over]
-        for flight in over:
+        """Take out what Kafka has acknowledged; BrokerError when something did not go through.
+
+        In that case nothing more is taken out: all that is left is sent again, in its order.
+        """
+        for flight in self._flights:
             passing = [error for row, error in flight.failed if not self._refused_by_broker(row, error)]
             if passing:
                 raise BrokerError(failure_of(passing[0]).reason)
-            self._take_out(flight)
+            flight.failed.clear()
+        if acknowledged := [row for flight in self._flights for row in flight.acknowledged]:
+            self._take_out(acknowledged)
+        for flight in self._flights:
+            flight.acknowledged.clear()
+        for flight in [flight for flight in self._flights if flight.is_over]:
             self._flights.remove(flight)
             self._failures = 0
+            metrics.batch_seconds.observe(time.monotonic() - flight.began)
 
     def _refused_by_broker(self, row: Queued, error: Any) -> bool:
         failure = failure_of(error)
@@ -176,15 +191,13 @@ class Relay:
             self._refuse(row, reason=failure.reason)
         return failure.permanent
 
-    def _take_out(self, flight: Flight) -> None:
-        if not flight.acknowledged:
-            return
-        self._removed += queue.remove(positions=[row.position for row in flight.acknowledged])
-        for topic, count in Counter(row.told.topic for row in flight.acknowledged if row.told).items():
+    def _take_out(self, rows: Sequence[Queued]) -> None:
+        self._removed += queue.remove(positions=[row.position for row in rows])
+        for topic, count in Counter(row.told.topic for row in rows if row.told).items():
             metrics.published.labels(topic).inc(count)
-        metrics.batch_seconds.observe(time.monotonic() - flight.began)
-        last = flight.acknowledged[-1].told
-        if last:
+        last = rows[-1].told
+        # What a replay sends once more is old, and nobody has waited for it.
+        if last and "replayid" not in last.headers:
             metrics.delivery_seconds.observe((datetime.now(UTC) - last.occurred_at).total_seconds())
 
     def _refuse(self, row: Queued, *, reason: str) -> None:
@@ -192,25 +205,36 @@ class Relay:
         metrics.relay_errors.labels("refused").inc()
         log.error("relay.event_refused", event_id=str(row.event_id), key=str(row.key), reason=reason)
 
-    def _wait(self, *, busy: bool) -> None:
-        if busy:
-            self._stop.wait(COMPANY_SECONDS)
-            # The next read answers all notices until now.
+    def _wait(self, *, has_read: bool) -> None:
+        if has_read:
+            # For company, or for the acknowledgements. The next read answers all notices until now.
+            (self._publisher.poll if self._flights else self._stop.wait)(COMPANY_SECONDS)
             self._notices.wait(0)
-        if busy or self._notices.wait(self._wait_seconds):
+        elif self._flights:
+            self._publisher.poll(SHORTEST_WAIT_SECONDS)
+        if has_read or self._flights or self._notices.wait(self._wait_seconds):
             self._wait_seconds = SHORTEST_WAIT_SECONDS
         else:
             self._wait_seconds = min(self._wait_seconds * 2, LONGEST_WAIT_SECONDS)
 
-    def _begin_anew(self, *, kind: str, error: Exception) -> None:
+    def _begin_anew(self, error: BrokerError) -> None:
         """Forget everything in flight: the queue still holds it, and is read again from the front."""
+        self._publisher.abandon()
+        self._flights.clear()
+        self._publisher = Publisher()
+        self._pause(kind="broker", error=error)
+
+    def _reconnect(self, error: Exception) -> None:
+        """Open another connection for the next turn. What is in flight goes on, and is taken out then."""
+        connection.close()
+        self._is_prepared = False
+        self._pause(kind="database", error=error)
+
+    def _pause(self, *, kind: str, error: Exception) -> None:
         self._failures += 1
         metrics.relay_errors.labels(kind).inc()
         if self._failures == 1:
             log.warning("relay.interrupted", kind=kind, reason=str(error))
-        self._publisher.abandon()
-        self._flights.clear()
-        self._publisher = Publisher()
         self._stop.wait(min(0.1 * 2**self._failures, 5.0))
 
     def _finish(self) -> None:

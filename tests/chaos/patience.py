@@ -30,9 +30,9 @@ class PatientShopper(Shopper):
 
     def go(self, *, pays: bool) -> str:
         """Buy, pay or not, and return where the order ends."""
-        return self._end(self.order(pays=pays))
+        return self._end(self.shop(pays=pays))
 
-    def order(self, *, pays: bool) -> Shown:
+    def shop(self, *, pays: bool) -> Shown:
         """Buy, pay or not, and return the order without waiting for its end."""
         self.token = self._insist("POST", "/auth/guest").body["access"]
         checkout = self._checked_out()

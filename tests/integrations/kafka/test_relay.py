@@ -4,13 +4,14 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.conf import settings as configured
-from django.db import connection
+from django.db import OperationalError, connection
 from pytest_django.fixtures import Settings
 
 from integrations.embedded.kafka import KafkaBroker
@@ -268,3 +269,37 @@ def test_a_database_that_goes_away_is_waited_for() -> None:
         wait_until(queue_is_empty)
 
     assert first_occurrences(on_the_wire(key)[key]) == [1, 2]
+
+
+def test_a_connection_cut_before_the_deletion_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    remove, cuts = queue.remove, [OperationalError("the connection is lost")]
+
+    def cut_once(*, positions: Sequence[int]) -> int:
+        if cuts:
+            raise cuts.pop()
+        return remove(positions=positions)
+
+    monkeypatch.setattr(queue, "remove", cut_once)
+    key = new_id()
+    tell(key, key, key)
+
+    with relaying():
+        wait_until(queue_is_empty)
+
+    assert cuts == []
+    assert on_the_wire(key) == {key: [1, 2, 3]}
+
+
+def test_a_relay_stopped_while_it_shares_out_shards_holds_up_no_other() -> None:
+    key = new_id()
+
+    with relaying():
+        wait_until(lambda: len(owners()) == 64)
+        with psycopg.connect(**(connection.get_connection_params() | {"cursor_factory": psycopg.Cursor})) as stopped:
+            stopped.execute("SELECT pg_advisory_xact_lock(hashtext('kafka_lease'))")
+            seen_alive = Relay.objects.get().expires_at
+            wait_until(lambda: Relay.objects.get().expires_at > seen_alive)
+            tell(key)
+            wait_until(queue_is_empty, seconds=2)
+
+    assert on_the_wire(key) == {key: [1]}
