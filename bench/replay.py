@@ -45,10 +45,9 @@ FROM orders_order o JOIN orders_entry e ON e.order_id = o.id AND e.type = 'paid'
 WHERE o.id = ANY(%s::uuid[])
 """
 _REPLAYED = "SELECT id::text, delivered FROM kafka_replay ORDER BY id DESC LIMIT 1"
-_LEFT_THE_SHOP = """
-SELECT (SELECT count(*) FROM notifications_mail WHERE order_number LIKE 'N%%' AND attempts <> 1),
-       (SELECT count(*) FROM notifications_mail m WHERE NOT EXISTS (SELECT FROM event_log WHERE id = m.event_id)),
-       (SELECT count(*) FROM payments_attempt a WHERE NOT EXISTS (SELECT FROM orders_order WHERE id = a.order_id))
+# The month's mails were sent once; one that is touched again is not as it was.
+_MAILS_AGAIN = """
+SELECT count(*) FROM notifications_mail WHERE order_number = 'N' AND (state <> 'sent' OR attempts <> 1 OR resends <> 0)
 """
 
 
@@ -86,12 +85,12 @@ def _measured(stack: Stack, options: argparse.Namespace) -> list[dict[str, Any]]
     for number in tqdm(range(-1, 2 * options.rounds), desc="phases", leave=False, disable=None):
         beside = number % 2 == 1
         with _replaying(stack, options.rate) if beside else nullcontext():
-            before = _replayed(stack)
+            before, began = _replayed(stack), time.monotonic()
             phase = _phase(stack, options)
-            replayed = _replayed(stack) - before
+            replayed = (_replayed(stack) - before) / (time.monotonic() - began)
         # The first one, before the count, warms up.
         if number >= 0:
-            phases.append({"replay": beside, "replayed_per_second": replayed / options.seconds, **phase})
+            phases.append({"replay": beside, "replayed_per_second": replayed, **phase})
     return phases
 
 
@@ -144,7 +143,7 @@ def _phase(stack: Stack, options: argparse.Namespace) -> dict[str, Any]:
     bought, failed = _buy(stack, options, tokens=tokens, skus=skus)
     paid_at = _paid(stack, [one.order_id for one in bought])
     with stack.connect() as connection:
-        repeated = connection.execute(_LEFT_THE_SHOP).fetchone()
+        (repeated,) = connection.execute(_MAILS_AGAIN).fetchone()
     return {
         "page_to_paid": report.percentiles(
             [paid_at[one.order_id] - one.ended_at for one in bought if one.order_id in paid_at]
@@ -152,7 +151,7 @@ def _phase(stack: Stack, options: argparse.Namespace) -> dict[str, Any]:
         "shopper": report.percentiles([one.ended_at - one.began_at for one in bought]),
         "paid": len(paid_at),
         "failed": failed,
-        "repeated": list(repeated),
+        "mails_again": repeated,
         "load": round(report.machine()["load_before"], 1),
     }
 
@@ -207,13 +206,13 @@ def _table(results: dict[str, Any]) -> str:
         f"in the log: {sum(results['month'].values()):,} events of a month",
         "",
         "from the gateway's page to the order being paid, ms",
-        f"{'':<16}     p50     p95     p99    paid  failed  load  replayed/s  repeated (mails, mails, charges)",
+        f"{'':<16}     p50     p95     p99    paid  failed  load  replayed/s  mails again",
     ]
     for phase in results["phases"]:
         name = "beside a replay" if phase["replay"] else "alone"
         lines.append(
             f"{name:<16}{_cells(phase['page_to_paid'])} {phase['paid']:7d} {phase['failed']:7d} {phase['load']:5.1f}"
-            f" {phase['replayed_per_second']:11.0f}  {phase['repeated']}"
+            f" {phase['replayed_per_second']:11.0f} {phase['mails_again']:12d}"
         )
     lines += [f"median {name:<9}{_cells(seconds)}" for name, seconds in results["medians"].items()]
     lines.append(

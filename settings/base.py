@@ -299,6 +299,8 @@ REBUILDERS = wiring.REBUILDERS
 IDEMPOTENCY_LEASE_SECONDS = env.int("IDEMPOTENCY_LEASE_SECONDS", default=90)
 IDEMPOTENCY_KEPT_HOURS = 72
 KAFKA_REPUBLISH_AT_BOOT_SECONDS = env.int("KAFKA_REPUBLISH_AT_BOOT_SECONDS", default=0)
+# False where Debezium carries the events: then the relay has nothing to do, and its queue must not grow.
+OUTBOX_QUEUED = env.bool("OUTBOX_QUEUED", default=True)
 EVENT_LOG_KEPT_DAYS = env.int("EVENT_LOG_KEPT_DAYS", default=90)
 # When nothing was ended for longer than the first, or our clock and the database's differ by more than the second, the
 # clock is not believed, and nothing ends for a while: after a downtime the third, after a leap of the clock a whole

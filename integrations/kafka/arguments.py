@@ -2,13 +2,13 @@
 
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connection
+from django.db import Error, connection
 from django.utils.dateparse import parse_datetime
 
 from shop.kernel.events import event_classes
@@ -65,5 +65,6 @@ def long_reads() -> Iterator[None]:
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
+        # A connection that is gone has nothing to be set back.
+        with suppress(Error), connection.cursor() as cursor:
             cursor.execute("RESET statement_timeout")

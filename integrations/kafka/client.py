@@ -157,7 +157,7 @@ class Subscriber:
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
-                # Neither end is chosen in silence: see `_begin`.
+                # Neither end is chosen in silence: see `_on_assign` and `_begin`.
                 "auto.offset.reset": "error",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": settings.KAFKA_SESSION_TIMEOUT_MS,
@@ -179,7 +179,8 @@ class Subscriber:
             messages += self._consumer.consume(limit - 1, 0.005)
             self._reach.reached()
         self._placeless += [_place(message) for message in messages if _has_no_place(message)]
-        self._begin()
+        if self._placeless:
+            self._begin()
         return [_received(message) for message in messages if not _is_notice(message)]
 
     def done(self, records: Iterable[Received]) -> None:
@@ -217,14 +218,15 @@ class Subscriber:
     def _begin(self) -> None:
         """Begin partitions, of which the broker has no record at the group's offset, at the oldest record it has.
 
-        A group without an offset is new there. One whose offset is gone has missed something, or the broker has: that
-        is said aloud. Standing still would not bring it back; `replay_events` finds in the log what was missed.
+        The group has missed something, or the broker has: that is said aloud. Standing still would not bring it back;
+        `replay_events` finds in the log what was missed.
         """
-        if not self._placeless:
-            return
         held = [place for place in self._consumer.assignment() if place in self._placeless]
+        if not held:
+            self._placeless.clear()
+            return
         try:
-            for known in self._consumer.committed(held, timeout=_METADATA_SECONDS) if held else ():
+            for known in self._consumer.committed(held, timeout=_METADATA_SECONDS):
                 if known.offset >= 0:
                     self._say_gap(known)
         except KafkaException as error:
@@ -247,7 +249,19 @@ class Subscriber:
             following=following,
         )
 
-    def _on_assign(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Take partitions on; those in which the group has no offset yet are begun at their oldest record."""
+        try:
+            known = consumer.committed(partitions, timeout=_METADATA_SECONDS) if partitions else []
+        except KafkaException as error:
+            # They are taken on all the same, and `_begin` asks again.
+            log.warning("kafka.offsets_unknown", group=self._group, reason=str(error))
+            known = []
+        new = {(place.topic, place.partition) for place in known if place.offset < 0}
+        for place in partitions:
+            if (place.topic, place.partition) in new:
+                place.offset = OFFSET_BEGINNING
+        consumer.incremental_assign(partitions)
         self._assigned()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -196,7 +196,8 @@ class Relay:
         for topic, count in Counter(row.told.topic for row in rows if row.told).items():
             metrics.published.labels(topic).inc(count)
         last = rows[-1].told
-        if last:
+        # What a replay sends once more is old, and nobody has waited for it.
+        if last and "replayid" not in last.headers:
             metrics.delivery_seconds.observe((datetime.now(UTC) - last.occurred_at).total_seconds())
 
     def _refuse(self, row: Queued, *, reason: str) -> None:

@@ -38,6 +38,8 @@ ENVELOPE: Schema = {
         },
         "ce_correlationid": {"type": "string", "description": "The request that began it all."},
         "ce_causationid": {"type": "string", "description": "The event whose handling told this one."},
+        "ce_replayid": {**_UUID, "description": "On a replay: which one."},
+        "ce_replaytarget": {"type": "string", "description": "On a replay: the only consumer that is to take it."},
         "traceparent": {"type": "string", "description": "W3C trace context."},
     },
     "required": "ce_specversion content-type ce_id ce_type ce_source ce_subject ce_time ce_sequence".split(),

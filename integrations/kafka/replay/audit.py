@@ -1,7 +1,7 @@
 """Who replays what, and why: a row that is there before the first event is touched, and where a replay goes on."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import connection
+from django.db import Error, connection
 
 from integrations.kafka.errors import CannotResume
 from integrations.kafka.models import Replay
@@ -99,7 +99,9 @@ def audited(audit: Replay) -> Iterator[None]:
             _end(audit, outcome="stopped")
             raise
         except BaseException as error:
-            _end(audit, outcome=f"interrupted: {type(error).__name__}")
+            # While the database is away the row stays `running`, as after a kill: it can go on all the same.
+            with suppress(Error):
+                _end(audit, outcome=f"interrupted: {type(error).__name__}")
             raise
         _end(audit, outcome=DONE)
 
@@ -130,7 +132,8 @@ def _alone(audit: Replay) -> Iterator[None]:
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
+        # The lock goes with the connection, if that is gone.
+        with suppress(Error), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [f"replay {audit.id}"])
 
 

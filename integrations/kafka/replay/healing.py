@@ -44,7 +44,10 @@ def heal(*, audit: Replay, pace: Pace, progress: Callable[[int], object]) -> Non
 
 
 def dead_among(*, selection: Selection, groups: Sequence[Group]) -> QuerySet[Parked]:
-    """Return the dead letters of these consumers that the selection chooses; times are those of the telling."""
+    """Return the dead letters of these consumers that the selection chooses; times are those of the telling.
+
+    What nobody can read is no event, and chosen by nothing.
+    """
     found = dead_letters(
         Letters(
             consumers=[group.name for group in groups],
@@ -52,7 +55,7 @@ def dead_among(*, selection: Selection, groups: Sequence[Group]) -> QuerySet[Par
             types=selection.types,
             keys=[str(selection.key)] if selection.key else (),
         )
-    )
+    ).exclude(type="")
     if selection.aggregate:
         found = found.filter(
             type__in=[n for n, told in event_classes().items() if told.aggregate == selection.aggregate]

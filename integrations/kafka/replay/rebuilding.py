@@ -30,6 +30,7 @@ from shop.kernel.clock import utc_now
 from shop.kernel.events import Event
 from shop.kernel.outbox import log as event_log
 from shop.kernel.outbox.log import Selection
+from shop.kernel.outbox.partitions import kept_since
 from shop.kernel.transactions import open_unit_of_work
 
 SNAPSHOT_PIECE = 500
@@ -102,6 +103,9 @@ def _finish(audit: Replay, rebuilder: Rebuilder, draft: Draft) -> None:
         late = 0
         while ids := drafts.not_drafted(draft, after=None, limit=SNAPSHOT_PIECE):
             late += _add(rebuilder, draft, audit.id, ids)
+        # What has been read cannot be dropped before this transaction ends; what was dropped before is missed here.
+        if draft.since < kept_since():
+            raise NotReplaySafe(f"The log begins on {kept_since():%Y-%m-%d} by now: begin a rebuild of later days.")
         difference = rebuilder.difference(draft_id=audit.id, since=draft.since, until=draft.until)
     with open_unit_of_work():
         audit.delivered += late

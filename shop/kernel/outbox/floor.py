@@ -5,7 +5,7 @@ from django.db import connection
 _LOOK = """
 SELECT COALESCE((SELECT position - 1 FROM outbox_pending WHERE position > %s::bigint ORDER BY position LIMIT 1),
                 %s::bigint),
-       pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+       pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_current_xact_id()::text::bigint
 """
 
 
@@ -16,8 +16,9 @@ class Floor:
     backup of half an hour a million of them would be passed by in each read.
 
     A position is drawn before its transaction commits, so an empty stretch is not empty for good until all have ended
-    that may have drawn from it. Whoever draws has its transaction's number already: so these are all those below the
-    highest number of a snapshot that was taken after the draw.
+    that may have drawn from it. Whoever draws has its transaction's number already: so these are all those below a
+    number that was itself drawn afterwards. (A snapshot's highest number will not do: it is that of the last
+    transaction that has *ended*, and younger ones may be open.)
     """
 
     def __init__(self) -> None:

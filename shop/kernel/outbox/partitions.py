@@ -65,7 +65,7 @@ def _oldest_stray() -> datetime | None:
 
 
 def _oldest_pending() -> datetime | None:
-    return _instant_of_first("SELECT event_id FROM outbox_pending ORDER BY position LIMIT 1")
+    return _instant_of_first("SELECT event_id FROM outbox_pending ORDER BY event_id LIMIT 1")
 
 
 def _instant_of_first(query: str) -> datetime | None:

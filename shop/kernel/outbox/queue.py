@@ -92,7 +92,8 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
             " SELECT id, key, shard FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
             " WITH ORDINALITY AS again (id, key, shard, place)"
             " WHERE pg_current_xact_id() IS NOT NULL"
-            " AND NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id) ORDER BY place",
+            " AND NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id AND replay_id IS NULL)"
+            " ORDER BY place",
             [[id_ for id_, _ in events], [key for _, key in events], [shard_of(str(key)) for _, key in events]],
         )
         changed: int = cursor.rowcount
@@ -101,6 +102,7 @@ def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
 
 def send_to(*, target: str, replay_id: UUID, events: Sequence[tuple[UUID, UUID]]) -> None:
     """Queue events (id, key) once more for one consumer, in the order given; they are marked for it on the wire."""
+    # The transaction has its number before it draws positions, as it has in `write`.
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)"
@@ -119,11 +121,12 @@ def send_to(*, target: str, replay_id: UUID, events: Sequence[tuple[UUID, UUID]]
 
 
 def depth() -> Depth:
-    """Count what waits, and say since when the oldest does."""
+    """Count what waits, and say since when the oldest does; what a replay sends once more is old and not late."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'failed'),"
-            " (SELECT event_id FROM outbox_pending ORDER BY position LIMIT 1) FROM outbox_pending"
+            " (SELECT event_id FROM outbox_pending WHERE replay_id IS NULL ORDER BY position LIMIT 1)"
+            " FROM outbox_pending"
         )
         pending, failed, oldest = cursor.fetchone()
     return Depth(pending=pending, failed=failed, oldest_at=instant_of(oldest) if oldest else None)

@@ -3,6 +3,7 @@
 import json
 from zlib import crc32
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from shop.kernel.events import Event
@@ -17,7 +18,7 @@ SHARDS = 64
 # The counter row is bumped first. Its lock is what makes the order of commits the order of sequences for one
 # aggregate, and the queue's positions, drawn after it, follow the same order. The counters are bumped in the
 # order of their keys and last of all a unit does: no two units can wait for each other here.
-_WRITE = """
+_LOG = """
 WITH told AS (
     SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[],
                          %s::timestamptz[], %s::smallint[], %s::text[])
@@ -35,9 +36,13 @@ WITH told AS (
     FROM told JOIN counted USING (aggregate, key)
     WINDOW same AS (PARTITION BY aggregate, key)
 )
+"""
+_QUEUE = """
 INSERT INTO outbox_pending (event_id, key, shard)
 SELECT told.id, key, shard FROM told JOIN counted USING (aggregate, key) ORDER BY place
 """
+# Where Debezium reads the log, nobody would take anything out of the queue.
+_NO_QUEUE = "SELECT FROM counted"
 
 
 def publish(event: Event) -> None:
@@ -52,11 +57,14 @@ def shard_of(key: str) -> int:
 
 @writes_outgoing_events
 def write(outgoing: list[Outgoing]) -> None:
-    """Store the events of one unit of work, log and queue, in one statement, and wake the relay after commit."""
+    """Store the events of one unit of work, log and queue, in one statement, and wake the relay after commit.
+
+    Without OUTBOX_QUEUED the log alone.
+    """
     events = [event for event, _ in outgoing]
     with connection.cursor() as cursor:
         cursor.execute(
-            _WRITE,
+            _LOG + (_QUEUE if settings.OUTBOX_QUEUED else _NO_QUEUE),
             [
                 [new_id() for _ in events],
                 [event.topic for event in events],
@@ -69,7 +77,8 @@ def write(outgoing: list[Outgoing]) -> None:
                 [_headers(trace) for _, trace in outgoing],
             ],
         )
-    transaction.on_commit(wake_relay)
+    if settings.OUTBOX_QUEUED:
+        transaction.on_commit(wake_relay)
 
 
 def _headers(trace: Trace) -> str:

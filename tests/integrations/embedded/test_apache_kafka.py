@@ -11,10 +11,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from integrations.embedded import __main__ as command_line
-from integrations.embedded.apache_kafka import VERSION, apache_kafka
+from integrations.embedded.apache_kafka import READY_SECONDS, VERSION
 from integrations.embedded.child import PROJECT_ROOT
 from integrations.embedded.clean import main as clean
-from tests.integrations.embedded.conftest import survivors
+from tests.integrations.kafka.conftest import wait_until
 
 TOPIC = "kept"
 
@@ -43,8 +43,8 @@ def kept(servers: str) -> list[str]:
 
 
 @contextmanager
-def made_kafka(state_dir: Path, wait_for: Callable[..., None]) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Start what `make kafka` starts; yield the starter, and the file of what it says, once Kafka is up."""
+def made_kafka(state_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start what `make kafka` starts; yield the starter, and the address it printed, once Kafka is up."""
     output = state_dir / "output"
     with output.open("wb") as said:
         starter = subprocess.Popen(
@@ -53,28 +53,15 @@ def made_kafka(state_dir: Path, wait_for: Callable[..., None]) -> Iterator[tuple
             stdout=said,
         )
     try:
-        wait_for(lambda: "Ctrl-C" in output.read_text(), what="Kafka is up")
-        yield starter, output
+        wait_until(lambda: "Ctrl-C" in output.read_text(), seconds=READY_SECONDS)
+        yield starter, output.read_text().partition("KAFKA_BOOTSTRAP_SERVERS=")[2].partition(" ")[0]
     finally:
         starter.kill()
         starter.wait()
 
 
 @pytest.mark.real_kafka
-def test_it_keeps_its_port_and_its_records(tmp_path: Path) -> None:
-    with apache_kafka(tmp_path) as first:
-        make_topic(first.bootstrap_servers)
-        send(first.bootstrap_servers, "before")
-        pid = first.brokers[0].pid
-    assert survivors([pid]) == []
-
-    with apache_kafka(tmp_path) as second:
-        assert second.bootstrap_servers == first.bootstrap_servers
-        assert kept(second.bootstrap_servers) == ["before"]
-
-
-@pytest.mark.real_kafka
-def test_make_kafka_says_where_it_is_and_a_killed_starter_leaves_nothing(
+def test_a_killed_starter_leaves_nothing_running_and_all_records_behind(
     state_dir: Path,
     wait_for: Callable[..., None],
     processes_of: Callable[[Path], dict[int, str]],
@@ -82,8 +69,9 @@ def test_make_kafka_says_where_it_is_and_a_killed_starter_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SHOP_STATE_DIR", str(state_dir))
-    with made_kafka(state_dir, wait_for) as (starter, output):
-        make_topic(output.read_text().partition("KAFKA_BOOTSTRAP_SERVERS=")[2].partition(" ")[0])
+    with made_kafka(state_dir) as (starter, address):
+        make_topic(address)
+        send(address, "before")
         # What runs is not cleaned away.
         assert clean() == 1
         assert "nothing was removed" in capsys.readouterr().err
@@ -93,15 +81,15 @@ def test_make_kafka_says_where_it_is_and_a_killed_starter_leaves_nothing(
         starter.wait()
         wait_for(lambda: not processes_of(state_dir), what="no JVM is left behind")
 
+    with made_kafka(state_dir) as (starter, address_again):
+        assert address_again == address
+        assert kept(address) == ["before"]
 
-@pytest.mark.real_kafka
-def test_ctrl_c_stops_kafka_in_order(state_dir: Path, wait_for: Callable[..., None]) -> None:
-    with made_kafka(state_dir, wait_for) as (starter, output):
         starter.send_signal(signal.SIGINT)
-
         assert starter.wait(30) == 0
-        assert output.read_text().startswith(f"Apache Kafka {VERSION} answers at 127.0.0.1:")
-        assert output.read_text().endswith("stopping\nstopped\n")
+    said = (state_dir / "output").read_text()
+    assert said.startswith(f"Apache Kafka {VERSION} answers at {address}; Ctrl-C stops it\n")
+    assert said.endswith("stopping\nstopped\n")
 
 
 @pytest.mark.parametrize(

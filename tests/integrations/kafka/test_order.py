@@ -1,11 +1,9 @@
 """For one topic and key, first occurrences arrive in the order of the commits, whatever becomes of the relays."""
 
-import itertools
 import random
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -21,7 +19,7 @@ from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import PendingEvent
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import open_unit_of_work
-from tests.integrations.kafka.conftest import in_thread, relaying, wait_until
+from tests.integrations.kafka.conftest import relaying, wait_until
 from tests.integrations.kafka.test_relay import TimedOut, first_occurrences, on_the_wire, process_environment
 from tests.shop.kernel.outbox.factories import action
 
@@ -81,28 +79,29 @@ def in_order(keys: Sequence[UUID], *, rounds: int) -> bool:
     return all(first_occurrences(seen[key]) == list(range(1, rounds + 1)) for key in keys)
 
 
-def test_relays_are_killed_and_started_while_events_are_told(tmp_path: Path) -> None:
-    keys, rounds, enough = [new_id() for _ in range(30)], itertools.count(1), threading.Event()
+def test_relays_are_killed_and_started_in_the_middle_of_their_work(tmp_path: Path) -> None:
+    keys, rounds = [new_id() for _ in range(30)], 100
 
-    def tell() -> None:
-        while not enough.wait(0.1):
-            tell_all(keys, rounds=1)
-            next(rounds)
+    def tell_at_once() -> None:
+        """Tell so much that relays are at it for a while, and return when they have begun."""
+        with open_unit_of_work():
+            for number in range(rounds * len(keys)):
+                publish(action(user_id=keys[number % len(keys)], n=number))
+        wait_until(lambda: waiting() < rounds * len(keys))
 
-    with RelayProcess(tmp_path) as first, RelayProcess(tmp_path) as second, in_thread(tell, enough.set):
+    with RelayProcess(tmp_path) as first, RelayProcess(tmp_path) as second:
         first.until_up()
         second.until_up()
-        wait_until(waiting)
+        tell_at_once()
         first.send(signal.SIGKILL)
+        wait_until(lambda: not waiting())
         with RelayProcess(tmp_path) as third:
             third.until_up()
-            wait_until(waiting)
+            tell_at_once()
             second.send(signal.SIGKILL)
             wait_until(lambda: not waiting())
-            enough.set()
-            wait_until(lambda: not waiting())
 
-    assert in_order(keys, rounds=next(rounds) - 1)
+    assert in_order(keys, rounds=2 * rounds)
 
 
 def test_a_relay_stopped_for_longer_than_its_lease_goes_on_where_others_have_been(tmp_path: Path) -> None:

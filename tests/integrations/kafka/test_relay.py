@@ -18,7 +18,6 @@ from integrations.embedded.kafka import KafkaBroker
 from integrations.kafka import relay as relay_module
 from integrations.kafka.client import Headers, Publisher, Report, read_back
 from integrations.kafka.models import Lease, Relay
-from integrations.kafka.topics import ensure_topics
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import queue
 from shop.kernel.outbox.models import LoggedEvent, PendingEvent
@@ -304,11 +303,3 @@ def test_a_relay_stopped_while_it_shares_out_shards_holds_up_no_other() -> None:
             wait_until(queue_is_empty, seconds=2)
 
     assert on_the_wire(key) == {key: [1]}
-
-
-def test_topics_of_all_declared_events_are_made() -> None:
-    outcome = ensure_topics()
-
-    assert {"order.created", "payment.success", "payment.failed", "analytics.events"} <= outcome.keys()
-    assert set(outcome.values()) <= {"there", "created"}
-    assert set(ensure_topics().values()) == {"there"}

@@ -158,6 +158,22 @@ def test_after_failures_in_a_row_the_endpoint_is_left_alone_and_then_one_deliver
     assert set(WebhookDelivery.objects.values_list("state", flat=True)) == {"delivered"}
 
 
+def test_while_one_endpoint_rests_others_are_told(endpoint: EndpointView, sender: FakeSender, now: datetime) -> None:
+    for _ in range(3):
+        delivery(now=now)
+    failing(sender, 3)
+    for _ in range(3):
+        attempt(now=now)
+    assert fares().paused_until == now + timedelta(seconds=60)
+    healthy = factories.endpoint(now=now, url="https://healthy.example.com/hooks")
+    sender.posted.clear()
+
+    factories.told(factories.paid(now=now), now=now)
+
+    assert attempt(now=now) == ["delivered"]
+    assert [url for url, _, _ in sender.posted] == [healthy.url]
+
+
 def test_days_without_a_success_disable_the_endpoint(
     endpoint: EndpointView, sender: FakeSender, now: datetime, settings: Settings
 ) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError
 from tqdm import tqdm
 
 from integrations.kafka.arguments import add_selection, long_reads, selection
 from integrations.kafka.effects import known_effects
-from integrations.kafka.errors import CannotResume, NoHandler, NotReplaySafe
+from integrations.kafka.errors import CannotResume, DatabaseAway, NoHandler, NotReplaySafe
 from integrations.kafka.groups import Group, group, group_names
 from integrations.kafka.models import Replay
 from integrations.kafka.replay import announcing
@@ -118,6 +119,10 @@ class Command(BaseCommand):
             except Stopped:
                 raise CommandError(
                     f"Stopped after {audit.delivered} events. To go on: replay_events --resume {audit.id}"
+                ) from None
+            except (DatabaseAway, OperationalError, InterfaceError) as error:
+                raise CommandError(
+                    f"The database is away ({error}). To go on: replay_events --resume {audit.id}"
                 ) from None
         self.stdout.write(announcing.ended(audit))
 

@@ -1,6 +1,7 @@
 """The AsyncAPI document is valid, and says what the code does."""
 
 import json
+import re
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from jsonschema import Draft7Validator, ValidationError
 from integrations.kafka.contracts import files
 from integrations.kafka.contracts.schemas import declared_events
 from integrations.kafka.envelope import source_of
+from tests.docs.markdown import section, table_rows
 
 # The official schema of AsyncAPI 3.0.0: see README.md beside it.
 OFFICIAL = Draft7Validator(json.loads((Path(__file__).parent / "asyncapi-3.0.0" / "schema.json").read_text()))
@@ -56,6 +58,13 @@ def test_a_broken_document_is_not(broken: dict[str, Any]) -> None:
 def test_references_lead_somewhere() -> None:
     assert len(references(DOCUMENT)) > 100
     assert [found(reference) for reference in references(DOCUMENT)]
+
+
+def test_headers_are_those_of_the_page_which_are_those_that_are_sent() -> None:
+    page = section((files.FOLDER / "README.md").read_text(), "Envelope")
+    listed = {name for cells in table_rows(page) for name in re.findall(r"`([^`]+)`", cells[0])}
+
+    assert set(DOCUMENT["components"]["schemas"]["Envelope"]["properties"]) == listed
 
 
 def test_channels_are_the_topics_and_messages_the_types() -> None:

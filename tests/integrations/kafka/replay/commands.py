@@ -2,15 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from django.core.management import call_command
 
+from integrations.kafka.models import Replay
+from tests.integrations.kafka.conftest import wait_until
 from tests.integrations.kafka.test_relay import process_environment
 
 ROOT = Path(__file__).resolve().parents[4]
+PATIENCE_SECONDS = 90.0
 
 
 def run(name: str, *arguments: str) -> str:
@@ -20,13 +24,21 @@ def run(name: str, *arguments: str) -> str:
     return output.getvalue()
 
 
-def process(tmp_path: Path, *arguments: str) -> "subprocess.Popen[Any]":
-    """Start `manage.py` on the test's database as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
+@contextmanager
+def replaying(tmp_path: Path, *flags: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a slow replay on the test's database as a process of its own; yield it when it has begun to deliver."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "replay_events", *flags, "--execute", "--reason", "a test", "--rate", "20"],
         cwd=ROOT,
         env=process_environment(tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    try:
+        # It runs at low priority, and the machine may be busy.
+        wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists(), seconds=PATIENCE_SECONDS)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

@@ -5,6 +5,7 @@ from threading import Event
 
 import pytest
 from django.core.management import CommandError
+from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from integrations.analytics.models import DailyCount
@@ -12,6 +13,7 @@ from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Inbox, Parked, Replay
+from integrations.kafka.replay import healing
 from integrations.kafka.replay.audit import Mode, Order, begin, selection_of
 from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.running import carry_out
@@ -23,8 +25,8 @@ from shop.kernel.outbox import queue
 from shop.kernel.outbox.log import Selection
 from shop.kernel.outbox.models import PendingEvent
 from tests.integrations.kafka import effects
-from tests.integrations.kafka.conftest import tell, wait_until
-from tests.integrations.kafka.replay.commands import process, run
+from tests.integrations.kafka.conftest import tell
+from tests.integrations.kafka.replay.commands import PATIENCE_SECONDS, replaying, run
 from tests.integrations.kafka.test_delivery import told
 
 ONE, TWO = new_id(), new_id()
@@ -169,6 +171,21 @@ def test_resumed_it_selects_what_it_selected_before(holes: Group) -> None:
     assert effects.effects(TWO) == [(TWO, 11)]
 
 
+def test_a_database_that_goes_away_is_one_clear_line_and_the_replay_goes_on_later(
+    holes: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(**_: object) -> None:
+        raise OperationalError("the connection is lost")
+
+    audit = begun(holes, expected=5)
+    with monkeypatch.context() as broken:
+        broken.setattr(healing, "deliver", away)
+        with pytest.raises(CommandError, match=f"The database is away .*--resume {audit.id}"):
+            run("replay_events", "--resume", str(audit.id))
+
+    assert "Delivered 5," in run("replay_events", "--resume", str(audit.id))
+
+
 def test_what_is_done_or_unknown_is_not_resumed(holes: Group) -> None:
     run("replay_events", "--consumer", holes.name, "--execute", "--expect", "5", "--reason", "once")
 
@@ -184,13 +201,10 @@ def test_ended_in_the_middle_it_loses_and_doubles_nothing(
     settings: Settings, ending: signal.Signals, tmp_path: Path
 ) -> None:
     tell(*[ONE] * 60)
-    to_analytics = ["--consumer", "analytics", "--execute", "--expect", "60", "--reason", "x", "--rate", "20"]
-    slow = process(tmp_path, "replay_events", *to_analytics)
-    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
+    with replaying(tmp_path, "--consumer", "analytics", "--expect", "60") as slow:
+        slow.send_signal(ending)
+        slow.wait(PATIENCE_SECONDS)
 
-    slow.send_signal(ending)
-
-    slow.communicate(timeout=20)
     audit = Replay.objects.get()
     assert audit.outcome == ("running" if ending == signal.SIGKILL else "stopped")
     assert slow.returncode == (-ending if ending == signal.SIGKILL else 1)

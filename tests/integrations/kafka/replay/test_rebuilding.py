@@ -2,8 +2,11 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError
@@ -12,12 +15,16 @@ from django.db.models import F
 
 from integrations.analytics import services
 from integrations.analytics.models import DailyCount, DraftCount
+from integrations.analytics.rebuilding import DailyCounts, Difference
+from integrations.kafka import drafts
 from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import group
+from integrations.kafka.housekeeping import forget_old_inbox_rows
 from integrations.kafka.models import Inbox, Replay
+from integrations.kafka.replay import rebuilding
 from integrations.kafka.replay.audit import Mode, Order, begin
-from integrations.kafka.replay.pace import Pace
+from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.running import carry_out
 from shop.kernel.clock import utc_now
 from shop.kernel.events import UserAction
@@ -26,8 +33,7 @@ from shop.kernel.outbox import log as event_log
 from shop.kernel.outbox.log import Selection
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import open_unit_of_work
-from tests.integrations.kafka.conftest import wait_until
-from tests.integrations.kafka.replay.commands import process, run
+from tests.integrations.kafka.replay.commands import PATIENCE_SECONDS, replaying, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -155,15 +161,14 @@ def test_live_events_are_counted_meanwhile_and_none_is_lost_or_doubled(counted: 
     DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
     stop = threading.Event()
 
-    def live() -> None:
+    def shop_on() -> None:
         try:
             while not stop.is_set():
-                tell(3)
-                handle()
+                live()
         finally:
             connection.close()
 
-    thread = threading.Thread(target=live)
+    thread = threading.Thread(target=shop_on)
     thread.start()
     for _ in range(10):
         carry_out(
@@ -181,31 +186,74 @@ def test_live_events_are_counted_meanwhile_and_none_is_lost_or_doubled(counted: 
     }  # fmt: skip
 
 
+def beside(work: Callable[[], None]) -> None:
+    """Do it over another connection, and wait until it is committed."""
+
+    def run_and_hang_up() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run_and_hang_up)
+    thread.start()
+    thread.join()
+
+
+def live() -> None:
+    tell(3)
+    handle()
+
+
+def one_more_of_each(figures: Figures) -> dict[object, object]:
+    return {row[1]: row[3] + (row[1] != "Product Viewed") for row in figures}  # type: ignore[operator]
+
+
+def test_what_is_counted_when_the_draft_seems_complete_is_not_taken_away(
+    counted: Figures, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = drafts.not_drafted
+
+    def then_more_comes(draft: drafts.Draft, *, after: UUID | None, limit: int) -> list[UUID]:
+        found = look(draft, after=after, limit=limit)
+        if not found and after is not None:
+            monkeypatch.undo()
+            beside(live)
+        return found
+
+    monkeypatch.setattr(drafts, "not_drafted", then_more_comes)
+
+    assert "Counted 63 events anew; 0 figures were wrong" in rebuilt(until, expect=60)
+
+    assert {row[1]: row[3] for row in figures()} == one_more_of_each(counted)
+
+
+def test_what_is_counted_while_the_two_are_compared_is_not_taken_away(
+    counted: Figures, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = DailyCounts.difference
+
+    def while_more_comes(made: DailyCounts, **about: Any) -> Difference:
+        beside(live)
+        return compare(made, **about)
+
+    monkeypatch.setattr(DailyCounts, "difference", while_more_comes)
+
+    assert "Counted 60 events anew; 0 figures were wrong" in rebuilt(until, expect=60)
+
+    assert {row[1]: row[3] for row in figures()} == one_more_of_each(counted)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
 def test_ended_in_the_middle_it_goes_on_and_comes_to_the_same(
     counted: Figures, until: str, ending: signal.Signals, tmp_path: Path
 ) -> None:
     DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
     wrong = figures()
-    slow = process(
-        tmp_path,
-        "replay_events",
-        *REBUILD,
-        "--until",
-        until,
-        "--execute",
-        "--expect",
-        "60",
-        "--reason",
-        "x",
-        "--rate",
-        "20",
-    )
-    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
+    with replaying(tmp_path, *REBUILD, "--until", until, "--expect", "60") as slow:
+        slow.send_signal(ending)
+        said = slow.communicate(timeout=PATIENCE_SECONDS)[1]
 
-    slow.send_signal(ending)
-
-    said = slow.communicate(timeout=20)[1]
     audit = Replay.objects.get()
     assert 4 <= audit.delivered < 60
     assert figures() == wrong
@@ -222,27 +270,37 @@ def test_ended_in_the_middle_it_goes_on_and_comes_to_the_same(
 
 
 def test_one_that_runs_is_not_run_by_a_second_process(counted: Figures, until: str, tmp_path: Path) -> None:
-    slow = process(
-        tmp_path,
-        "replay_events",
-        *REBUILD,
-        "--until",
-        until,
-        "--execute",
-        "--expect",
-        "60",
-        "--reason",
-        "x",
-        "--rate",
-        "20",
-    )
-    wait_until(lambda: Replay.objects.filter(delivered__gte=4).exists())
-
-    with pytest.raises(CommandError, match="is running in another process"):
+    with (
+        replaying(tmp_path, *REBUILD, "--until", until, "--expect", "60"),
+        pytest.raises(CommandError, match="is running in another process"),
+    ):
         run("replay_events", "--resume", str(Replay.objects.get().id))
 
-    slow.kill()
-    slow.communicate()
+
+def test_a_log_that_has_lost_a_day_meanwhile_makes_nothing_anew(
+    counted: Figures, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
+    wrong, audit = figures(), begun(until, expected=60)
+    # What dropping the partition of these days would leave.
+    monkeypatch.setattr(rebuilding, "kept_since", lambda: datetime.fromisoformat(until))
+
+    with pytest.raises(CommandError, match=r"The log begins on .* by now"):
+        run("replay_events", "--resume", str(audit.id), "--rate", "5000")
+
+    assert figures() == wrong
+
+
+def test_the_draft_of_a_rebuild_nobody_went_on_with_goes_with_the_log(counted: Figures, until: str) -> None:
+    stop, audit = threading.Event(), begun(until, expected=60)
+    with pytest.raises(Stopped):
+        carry_out(audit=audit, pace=Pace(per_second=20, stop=stop, say=print), progress=lambda _: stop.set())
+    drafted = Inbox.objects.exclude(consumer="analytics")
+    assert drafted.count() == 2
+
+    forget_old_inbox_rows(now=utc_now() + timedelta(days=200))
+
+    assert not drafted.exists()
 
 
 def test_a_dry_run_counts_and_changes_nothing(counted: Figures, until: str) -> None:

@@ -15,7 +15,10 @@ from integrations.kafka.models import Replay
 from integrations.kafka.replay.audit import Mode, Order, begin
 from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.running import carry_out
+from integrations.kafka.republish import republish_unheard
 from shop.kernel.ids import new_id
+from shop.kernel.outbox import queue
+from shop.kernel.outbox.dto import Depth
 from shop.kernel.outbox.log import Selection
 from shop.kernel.outbox.models import PendingEvent
 from tests.integrations.kafka import effects
@@ -86,6 +89,16 @@ def test_interrupted_it_queues_nothing_twice(listening: Group) -> None:
 
     assert "Queued 10 for the relay" in run("replay_events", "--resume", str(audit.id))
     assert PendingEvent.objects.values("event_id").distinct().count() == PendingEvent.objects.count() == 10
+
+
+def test_what_is_retold_is_not_late_and_does_not_stand_in_for_a_first_time(listening: Group) -> None:
+    (event_id,) = tell(new_id())
+    PendingEvent.objects.all().delete()
+    run("replay_events", "--target", "warehouse", "--execute", "--expect", "1", "--reason", "r")
+
+    assert queue.depth() == Depth(pending=1, failed=0, oldest_at=None)
+    assert republish_unheard(seconds=3_600) == 1
+    assert PendingEvent.objects.filter(event_id=event_id, replay_target="").count() == 1
 
 
 @pytest.mark.parametrize(

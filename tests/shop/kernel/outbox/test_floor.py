@@ -64,6 +64,19 @@ def test_an_empty_queue_lifts_it_to_what_was_told_last() -> None:
     assert waiting(floor.position) == [next_]
 
 
+def test_a_position_drawn_by_the_newest_transaction_of_all_stays_above_it() -> None:
+    floor = Floor()
+    with another_session() as late:
+        # Nothing that began after it has ended: the highest number of a snapshot would not be above its own.
+        drawn = late.execute(_DRAW, [new_id(), new_id()]).fetchone()
+        assert drawn is not None
+
+        assert lifted(floor) < drawn[0]
+        late.commit()
+
+    assert waiting(floor.position) == [drawn[0]]
+
+
 def test_a_position_that_was_drawn_and_not_committed_yet_stays_above_it() -> None:
     floor = Floor()
     with another_session() as late:

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, suppress
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from pytest_django.fixtures import Settings
 
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import services
@@ -38,6 +39,21 @@ def test_event_is_logged_and_queued_with_its_trace() -> None:
     queued = PendingEvent.objects.get()
     assert (queued.event_id, queued.key, queued.state) == (logged.id, order_id, "pending")
     assert queued.shard == services.shard_of(str(order_id))
+
+
+def test_where_debezium_carries_the_events_only_the_log_is_written(settings: Settings) -> None:
+    settings.OUTBOX_QUEUED = False
+    order_id = new_id()
+
+    with open_unit_of_work():
+        services.publish(expired(order_id=order_id))
+        services.publish(expired(order_id=order_id))
+
+    assert list(LoggedEvent.objects.order_by("sequence").values_list("key", "sequence")) == [
+        (order_id, 1),
+        (order_id, 2),
+    ]
+    assert not PendingEvent.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
