@@ -48,7 +48,10 @@ def main() -> None:
 def throughput(place: Place, *, events: int) -> dict[str, float]:
     """Let one consumer handle events that are all on the broker already."""
     notes = place.folder / "throughput"
-    with place.running("-m", "bench.events.listener", str(notes)) as listener, _sender(place) as sender:
+    with (
+        place.running("-m", "bench.events.listener", str(notes), LOG_LEVEL="CRITICAL") as listener,
+        _sender(place) as sender,
+    ):
         cpu, began = seconds_of(listener.pid), time.time()
         sent = ask(sender, {"events": events, "rate": 0})["sent"]
         eventually(lambda: len(_handled(notes)) >= events, what="all events to be handled", seconds=300)
@@ -64,7 +67,7 @@ def poison(place: Place, *, rounds: int, rate: float, seconds: float) -> dict[st
     """Send events at a fixed rate by turns with a poisoned key and without; compare the others' p99."""
     notes = place.folder / "poison"
     waits: dict[str, list[dict[str, float]]] = {"healthy": [], "poisoned": []}
-    with place.running("-m", "bench.events.listener", str(notes)) as _, _sender(place) as sender:
+    with place.running("-m", "bench.events.listener", str(notes), LOG_LEVEL="CRITICAL") as _, _sender(place) as sender:
         ask(sender, {"events": int(rate), "rate": rate})
         for number in tqdm(range(2 * rounds), leave=False, disable=None):
             # ABBA: whatever drifts, drifts for both.

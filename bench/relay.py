@@ -21,6 +21,8 @@ from integrations.embedded.ports import any_free
 WRITERS = 2
 RATE = 600
 LATENCY_SECONDS = 20
+# Of each writer, one after the other: a Java broker compiles what it does often.
+WARM_UP_SECONDS = 5
 # A drain that takes longer is stuck.
 DRAIN_SECONDS = 300.0
 CEILING_EVENTS = 100_000
@@ -99,7 +101,7 @@ def latency(place: Place, *, seconds: float) -> dict[str, Any]:
         with place.running("-m", "bench.events.witness", str(notes)) as relay:
             writers = [_writer(running, place) for _ in range(WRITERS)]
             for writer in writers:
-                ask(writer, {"rate": RATE / WRITERS, "seconds": 2, "keys": False})
+                ask(writer, {"rate": RATE / WRITERS, "seconds": WARM_UP_SECONDS, "keys": False})
             cpu = seconds_of(relay.pid)
             for writer in writers:
                 tell(writer, {"rate": RATE / WRITERS, "seconds": seconds})
