@@ -69,9 +69,10 @@ class _Reach:
 
     def __init__(self, *, who: str) -> None:
         self._who = who
-        self._away = False
+        self._away, self.complaints = False, 0
 
     def heard(self, error: KafkaError) -> None:
+        self.complaints += 1
         if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:
             self._away = True
             log.warning("kafka.away", who=self._who)
@@ -127,7 +128,9 @@ class Publisher:
 
     def poll(self, seconds: float) -> None:
         """Call the reports that are due, waiting up to `seconds` for the first."""
-        if self._producer.poll(seconds):
+        complaints = self._reach.complaints
+        # An error that is heard counts as an event, too.
+        if self._producer.poll(seconds) and self._reach.complaints == complaints:
             self._reach.reached()
 
     def flush(self, seconds: float) -> bool:

@@ -5,6 +5,10 @@ class BrokerError(Exception):
     """Kafka did not take a message, or took it out of turn; nothing is lost, it is sent again from the database."""
 
 
+class BatchRefused(Exception):
+    """Kafka will never take one of several messages that went together; each has to go alone to show which."""
+
+
 class Refused(Exception):
     """Kafka will never take this message (too large, forbidden); sending it again cannot help."""
 

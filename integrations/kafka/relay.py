@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, connection
 from integrations.kafka import metrics
 from integrations.kafka.client import Publisher, failure_of
 from integrations.kafka.envelope import headers_of
-from integrations.kafka.errors import BrokerError, Refused
+from integrations.kafka.errors import BatchRefused, BrokerError, Refused
 from integrations.kafka.leases import Leases
 from shop.kernel.outbox import queue
 from shop.kernel.outbox.dto import Queued
@@ -70,6 +70,8 @@ class Relay:
         self._is_prepared = False
         self._notices = Notices()
         self._flights: list[Flight] = []
+        # How many of the next events go alone, since Kafka has refused one of them.
+        self._alone = 0
         self._publisher = Publisher()
         self._wait_seconds = SHORTEST_WAIT_SECONDS
         self._failures = 0
@@ -86,7 +88,12 @@ class Relay:
             try:
                 self._turn()
             except BrokerError as error:
-                self._begin_anew(error)
+                self._begin_anew()
+                self._pause(kind="broker", error=error)
+            except BatchRefused as error:
+                log.warning("relay.batch_refused", reason=str(error))
+                self._alone = len(self._in_flight())
+                self._begin_anew()
             except (OperationalError, InterfaceError) as error:
                 self._reconnect(error)
         self._finish()
@@ -129,12 +136,14 @@ class Relay:
         return queue.read(
             shards=self._leases.readable,
             in_flight=self._in_flight(),
-            limit=self._batch,
+            limit=1 if self._alone else self._batch,
             floor=self._floor.position,
         )
 
     @property
     def _has_room(self) -> bool:
+        if self._alone:
+            return not self._flights
         return sum(len(flight.sent) for flight in self._flights) <= (IN_FLIGHT - 1) * self._batch
 
     def _in_flight(self) -> list[int]:
@@ -143,6 +152,7 @@ class Relay:
     def _send(self, rows: Sequence[Queued]) -> None:
         flight = Flight()
         self._flights.append(flight)
+        self._alone = max(0, self._alone - len(rows))
         held_back = set()
         for row in rows:
             if row.key in held_back:
@@ -172,9 +182,8 @@ class Relay:
         In that case nothing more is taken out: all that is left is sent again, in its order.
         """
         for flight in self._flights:
-            passing = [error for row, error in flight.failed if not self._refused_by_broker(row, error)]
-            if passing:
-                raise BrokerError(failure_of(passing[0]).reason)
+            for row, error in flight.failed:
+                self._judge(row, error, alone=len(flight.sent) == 1)
             flight.failed.clear()
         if acknowledged := [row for flight in self._flights for row in flight.acknowledged]:
             self._take_out(acknowledged)
@@ -185,11 +194,14 @@ class Relay:
             self._failures = 0
             metrics.batch_seconds.observe(time.monotonic() - flight.began)
 
-    def _refused_by_broker(self, row: Queued, error: Any) -> bool:
+    def _judge(self, row: Queued, error: Any, *, alone: bool) -> None:
+        """Refuse what Kafka will never take. A batch is refused whole, whichever of its events is to blame."""
         failure = failure_of(error)
-        if failure.permanent:
-            self._refuse(row, reason=failure.reason)
-        return failure.permanent
+        if not failure.permanent:
+            raise BrokerError(failure.reason)
+        if not alone:
+            raise BatchRefused(failure.reason)
+        self._refuse(row, reason=failure.reason)
 
     def _take_out(self, rows: Sequence[Queued]) -> None:
         self._removed += queue.remove(positions=[row.position for row in rows])
@@ -217,12 +229,11 @@ class Relay:
         else:
             self._wait_seconds = min(self._wait_seconds * 2, LONGEST_WAIT_SECONDS)
 
-    def _begin_anew(self, error: BrokerError) -> None:
+    def _begin_anew(self) -> None:
         """Forget everything in flight: the queue still holds it, and is read again from the front."""
         self._publisher.abandon()
         self._flights.clear()
         self._publisher = Publisher()
-        self._pause(kind="broker", error=error)
 
     def _reconnect(self, error: Exception) -> None:
         """Open another connection for the next turn. What is in flight goes on, and is taken out then."""
@@ -243,7 +254,7 @@ class Relay:
             self._publisher.flush(GOODBYE_SECONDS)
             self._settle()
             self._leases.give_up()
-        except (BrokerError, OperationalError, InterfaceError) as error:
+        except (BrokerError, BatchRefused, OperationalError, InterfaceError) as error:
             log.warning("relay.left_in_a_hurry", reason=str(error))
         self._notices.close()
         connection.close()

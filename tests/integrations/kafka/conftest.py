@@ -56,7 +56,8 @@ def in_thread(work: Callable[[], None], stop: Callable[[], object]) -> Iterator[
         finally:
             connection.close()
 
-    thread = threading.Thread(target=run)
+    # One that never ends fails its test, and not the whole run.
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield
