@@ -28,8 +28,8 @@ def somebody_waits_for_a_lock() -> bool:
 def test_a_member_that_is_too_slow_loses_its_partitions_in_the_middle_of_a_batch(
     listening: Group, settings: Settings
 ) -> None:
-    # Who receives nothing for two seconds is taken for hung, and its partitions go to others.
-    settings.KAFKA_OPTIONS = {"max.poll.interval.ms": "2000"}
+    # Who receives nothing for so long is taken for hung, and its partitions go to others; no shorter than a session.
+    settings.KAFKA_OPTIONS = {"max.poll.interval.ms": str(settings.KAFKA_SESSION_TIMEOUT_MS + 500)}
     keys = [new_id() for _ in range(40)]
     begun, go_on = threading.Event(), threading.Event()
 
