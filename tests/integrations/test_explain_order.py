@@ -20,7 +20,6 @@ from payments.dto import SessionState
 from payments.models import Attempt
 from shop.catalog.models import Article
 from shop.kernel.clock import utc_now
-from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import PendingEvent
 from tests.integrations.analytics.conftest import consumed, gateway
 from tests.integrations.analytics.test_flow import Shopper
