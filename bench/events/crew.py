@@ -2,7 +2,9 @@
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -98,6 +100,8 @@ class Crew:
         if self._place.cluster:
             troubles["kill -9 of the broker"] = lambda _: self._kill_broker()
             troubles["the broker stopped and continued"] = self._pause_broker
+            if os.geteuid() == 0 and shutil.which("ss"):
+                troubles["all connections to Kafka cut"] = lambda _: self._cut_kafka()
         if self._place.disk:
             troubles["the broker's disk full"] = lambda _: self._fill_disk()
         return troubles
@@ -126,6 +130,12 @@ class Crew:
     def _cut(self) -> None:
         with self._place.connect() as connection:
             connection.execute(_CUT)
+
+    def _cut_kafka(self) -> None:
+        """Reset every connection to the broker, the reader's too."""
+        port = self._place.cluster.brokers[0].port
+        # It also says of what cannot be cut, such as the broker's own listening, that it cannot.
+        subprocess.run(["ss", "--kill", "dport", "=", f":{port}"], capture_output=True, check=False)
 
     def _hold(self) -> None:
         with self._place.connect() as connection, connection.transaction():
