@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from tests.shop.kernel.outbox.factories import action
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PATIENCE_SECONDS = 20.0
 _DRAW = "INSERT INTO outbox_pending (event_id, key, shard) VALUES (%s, %s, 0) RETURNING position"
 
 
@@ -44,12 +46,20 @@ def lifted(floor: Floor) -> int:
     return floor.position
 
 
+def comes_to(floor: Floor, position: int) -> bool:
+    """Lift until it is there; transactions of other databases, such as other tests', hold it down meanwhile, too."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while floor.position < position and time.monotonic() < deadline:
+        floor.lift()
+    return floor.position == position
+
+
 def test_the_floor_follows_what_is_taken_out() -> None:
     floor = Floor()
     told = tell(5)
     queue.remove(positions=told[:3])
 
-    assert lifted(floor) == told[3] - 1
+    assert comes_to(floor, told[3] - 1)
     assert waiting(floor.position) == told[3:]
 
 
@@ -58,7 +68,7 @@ def test_an_empty_queue_lifts_it_to_what_was_told_last() -> None:
     told = tell(3)
     queue.remove(positions=told)
 
-    assert lifted(floor) == told[-1]
+    assert comes_to(floor, told[-1])
     assert waiting(floor.position) == []
     (next_,) = tell()
     assert waiting(floor.position) == [next_]
@@ -100,7 +110,7 @@ def test_it_goes_on_once_the_late_one_has_ended() -> None:
         lifted(floor)
         late.rollback()
 
-    assert lifted(floor) == told[-1]
+    assert comes_to(floor, told[-1])
 
 
 def test_who_only_reads_does_not_hold_it_down() -> None:
@@ -111,7 +121,7 @@ def test_who_only_reads_does_not_hold_it_down() -> None:
         told = tell(5)
         queue.remove(positions=told)
 
-        assert lifted(floor) == told[-1]
+        assert comes_to(floor, told[-1])
 
 
 def test_a_refused_event_holds_it_down_and_is_read_when_it_is_tried_again() -> None:
@@ -120,19 +130,20 @@ def test_a_refused_event_holds_it_down_and_is_read_when_it_is_tried_again() -> N
     queue.refuse(position=refused, reason="too large")
     queue.remove(positions=others)
 
-    assert lifted(floor) == refused - 1
+    assert comes_to(floor, refused - 1)
     queue.retry_refused(positions=[refused])
     assert waiting(floor.position) == [refused]
 
 
 def test_a_database_restored_from_a_backup_is_read_from_its_front() -> None:
     floor = Floor()
-    queue.remove(positions=tell(5))
-    lifted(floor)
+    told = tell(5)
+    queue.remove(positions=told)
+    assert comes_to(floor, told[-1])
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE outbox_pending ALTER COLUMN position RESTART WITH 1")
 
-    (told,) = tell()
+    (anew,) = tell()
 
-    assert lifted(floor) < told
-    assert waiting(floor.position) == [told]
+    assert lifted(floor) < anew
+    assert waiting(floor.position) == [anew]
