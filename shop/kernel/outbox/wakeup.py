@@ -14,7 +14,7 @@ from django.db import connection
 from redis import Redis, RedisError
 from redis.client import PubSub
 
-MOST_OFTEN_SECONDS = 0.010
+MOST_OFTEN_SECONDS = 0.020
 AFTER_FAILURE_SECONDS = 1.0
 
 
@@ -41,7 +41,7 @@ class Herald:
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Ask for a notice; many asked for within 10 ms become one."""
+        """Ask for a notice; many asked for within 20 ms become one."""
         self._something_waits.set()
         if self._thread is None and settings.REDIS_URL:
             self._start()

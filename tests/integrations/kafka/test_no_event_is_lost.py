@@ -78,7 +78,8 @@ def test_cursors_over_ids_lose_events_and_the_relays_lose_none(seed: int) -> Non
 
     told = WRITERS * ROUNDS
     lost = {"by id": told - by_id.seen, "behind xmin": told - behind_xmin.seen}
-    assert lost["by id"] > lost["behind xmin"] > 0
+    # How many is chance: other databases' transactions count for xmin, too.
+    assert min(lost.values()) > 0
     assert on_the_wire(*[writer.key for writer in writers]) == {
         writer.key: list(range(1, ROUNDS + 1)) for writer in writers
     }

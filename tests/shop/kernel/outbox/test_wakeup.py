@@ -6,7 +6,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from integrations.embedded.ports import any_free
-from shop.kernel.outbox.wakeup import Herald, Notices
+from shop.kernel.outbox.wakeup import MOST_OFTEN_SECONDS, Herald, Notices
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +46,7 @@ def test_many_wake_ups_become_few_notices(notices: Notices) -> None:
     # The notice may be here before its sender has counted it.
     while not herald.sent and time.monotonic() < began + 10:
         time.sleep(0.001)
-    assert 1 <= herald.sent <= 2 + (time.monotonic() - began) / 0.010
+    assert 1 <= herald.sent <= 2 + (time.monotonic() - began) / MOST_OFTEN_SECONDS
 
 
 def test_without_redis_nobody_is_disturbed(settings: Settings) -> None:
