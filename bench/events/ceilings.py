@@ -27,9 +27,10 @@ def main() -> None:
 
 def bare_producer(events: int) -> dict[str, float]:
     """Send records like the relay's, made beforehand, and wait for all acknowledgements."""
-    records = []
+    records, key = [], new_id()
     for n in range(events):
-        key = new_id() if n % EVENTS_A_KEY == 0 else key  # noqa: F821  set in the first round
+        if n % EVENTS_A_KEY == 0:
+            key = new_id()
         told = Told(
             id=new_id(), topic=TOPIC, type=f"{TOPIC}.v1", key=key, sequence=1 + n % EVENTS_A_KEY,
             data=PAYLOAD.replace("%s", str(key)).encode(), headers={"correlationid": str(key), "causationid": str(key)},
