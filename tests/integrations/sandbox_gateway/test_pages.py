@@ -137,11 +137,14 @@ def test_mistyped_field_is_marked_and_nothing_is_charged(
 
 
 def test_typed_number_and_code_are_not_sent_back(gateway: Gateway) -> None:
-    answer = gateway.pay(gateway.session(), "5105 1051 0510 5100", "13/99", "987")
+    session_id = gateway.session()
 
-    assert "5105" not in answer.text
-    assert "987" not in answer.text
-    assert 'value="13/99"' in answer.text
+    answer = gateway.pay(session_id, "5105 1051 0510 5100", "13/99", "987")
+
+    shown = answer.text.replace(session_id, "")
+    assert "5105" not in shown
+    assert "987" not in shown
+    assert 'value="13/99"' in shown
 
 
 def test_cancel_link_ends_the_session_and_goes_back(gateway: Gateway, receiver: Receiver) -> None:
