@@ -12,7 +12,7 @@ from django.db.models import Min, Q
 from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEntry
 from orders.errors import OrderNotFound
 from orders.models import Capture, Order
-from orders.states import Status
+from orders.states import PaymentStatus, Status
 from shop.kernel.ids import as_uuid, normal_order_number
 from shop.kernel.money import Money
 from shop.kernel.priced import PricedLine, Totals
@@ -86,7 +86,9 @@ def story(*, order_id: UUID, now: datetime) -> Story:
         coming.append(
             f"The order {verb} {clock_text(told.payment_deadline)}; then its session is closed and it expires."
         )
-    if told.status == Status.PAID:
+    if told.status == Status.PAID and told.payment_status == PaymentStatus.REFUNDED:
+        coming.append("All money has gone back: the order can be cancelled, and not be sent.")
+    elif told.status == Status.PAID:
         coming.append("The order can be sent, or cancelled, which gives its money back.")
     if told.status == Status.EXPIRED:
         coming.append("Money that still comes revives the order if its stock can be had again, else it goes back.")

@@ -111,12 +111,17 @@ def database(url: str) -> dict[str, Any]:
         server_side_binding=True, prepare_threshold=0, options=time_outs, connect_timeout=5
     )
     if DATABASE_POOL_SIZE:
-        described["OPTIONS"]["pool"] = {
-            "min_size": 1,
-            "max_size": DATABASE_POOL_SIZE,
-            "timeout": 5,
-        }
+        described["OPTIONS"]["pool"] = pool(size=DATABASE_POOL_SIZE)
     return described
+
+
+def pool(*, size: int, wait_seconds: float = 5.0) -> dict[str, Any]:
+    """Return the options of psycopg's pool; a request waits for a connection for so long.
+
+    So does the pool for a server that is away, with growing pauses; then it gives up, and the next request has it try
+    at once. Left alone it would pause for as long as the server has been away.
+    """
+    return {"min_size": 1, "max_size": size, "timeout": wait_seconds, "reconnect_timeout": wait_seconds}
 
 
 DATABASES = {"default": database(env.str("DATABASE_URL", default=""))}

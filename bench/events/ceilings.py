@@ -9,14 +9,14 @@ import django
 
 django.setup()
 
-from bench.events.backlog import EVENTS_A_KEY, PAYLOAD, TOPIC  # noqa: E402  after django.setup
-from integrations.kafka.client import Publisher  # noqa: E402
-from integrations.kafka.envelope import headers_of  # noqa: E402
-from integrations.kafka.relay import BATCH  # noqa: E402
-from shop.kernel.ids import new_id  # noqa: E402
-from shop.kernel.outbox import queue  # noqa: E402
-from shop.kernel.outbox.dto import Told  # noqa: E402
-from shop.kernel.outbox.services import SHARDS  # noqa: E402
+from bench.events.backlog import EVENTS_A_KEY, PAYLOAD, TOPIC
+from integrations.kafka.client import Publisher
+from integrations.kafka.envelope import headers_of
+from integrations.kafka.relay import BATCH
+from shop.kernel.ids import new_id
+from shop.kernel.outbox import queue
+from shop.kernel.outbox.dto import Told
+from shop.kernel.outbox.services import SHARDS
 
 
 def main() -> None:

@@ -12,14 +12,12 @@ import django
 
 django.setup()
 
-from django.db import Error, connection  # noqa: E402  after django.setup
+from django.db import Error, connection
 
-from payments.events import PaymentSucceeded  # noqa: E402
-from shop.kernel.clock import utc_now  # noqa: E402
-from shop.kernel.ids import new_id  # noqa: E402
-from shop.kernel.money import Money  # noqa: E402
-from shop.kernel.outbox.services import publish  # noqa: E402
-from shop.kernel.transactions import open_unit_of_work  # noqa: E402
+from bench.events.told import payment_succeeded
+from shop.kernel.ids import new_id
+from shop.kernel.outbox.services import publish
+from shop.kernel.transactions import open_unit_of_work
 
 KEYS = 500
 
@@ -41,25 +39,12 @@ def _tell_for_certain(keys: list[UUID]) -> None:
         try:
             with open_unit_of_work():
                 for key in keys:
-                    publish(_event(key))
+                    publish(payment_succeeded(key=key))
         except Error:
             connection.close()
             time.sleep(0.1)
         else:
             return
-
-
-def _event(key: UUID) -> PaymentSucceeded:
-    return PaymentSucceeded(
-        occurred_at=utc_now(),
-        payment_id=key,
-        order_id=key,
-        user_id=key,
-        guest=True,
-        gateway="sandbox",
-        gateway_reference="sess_7f2003742fc786db3d1aed76b746870e",
-        amount=Money(2_490, "EUR"),
-    )
 
 
 if __name__ == "__main__":

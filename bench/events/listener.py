@@ -16,15 +16,15 @@ import django
 
 django.setup()
 
-from django.db import connection  # noqa: E402  after django.setup
+from django.db import connection
 
-from integrations.kafka import consumer, delivery, parking  # noqa: E402
-from integrations.kafka.envelope import Arrived  # noqa: E402
-from integrations.kafka.groups import Group  # noqa: E402
-from integrations.kafka.stopping import on_stop  # noqa: E402
-from payments.events import PaymentSucceeded  # noqa: E402
-from shop.kernel.clock import utc_now  # noqa: E402
-from shop.kernel.processes import announce_ready  # noqa: E402
+from integrations.kafka import consumer, delivery, parking
+from integrations.kafka.envelope import Arrived
+from integrations.kafka.groups import Group
+from integrations.kafka.stopping import on_stop
+from payments.events import PaymentSucceeded
+from shop.kernel.clock import utc_now
+from shop.kernel.processes import announce_ready
 
 REDRIVE_SECONDS = 5.0
 _EFFECT = """

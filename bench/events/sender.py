@@ -10,12 +10,12 @@ import django
 
 django.setup()
 
-from bench.events.backlog import PAYLOAD, TOPIC  # noqa: E402  after django.setup
-from integrations.kafka.client import Publisher  # noqa: E402
-from integrations.kafka.envelope import headers_of  # noqa: E402
-from shop.kernel.clock import utc_now  # noqa: E402
-from shop.kernel.ids import new_id  # noqa: E402
-from shop.kernel.outbox.dto import Told  # noqa: E402
+from bench.events.backlog import PAYLOAD, TOPIC
+from integrations.kafka.client import Publisher
+from integrations.kafka.envelope import headers_of
+from shop.kernel.clock import utc_now
+from shop.kernel.ids import new_id
+from shop.kernel.outbox.dto import Told
 
 POISON_EVERY = 20
 

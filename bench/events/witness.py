@@ -10,10 +10,10 @@ import django
 
 django.setup()
 
-from integrations.kafka import relay  # noqa: E402  after django.setup
-from integrations.kafka.client import Headers, Publisher, Report  # noqa: E402
-from integrations.kafka.stopping import on_stop  # noqa: E402
-from shop.kernel.processes import announce_ready  # noqa: E402
+from integrations.kafka import relay
+from integrations.kafka.client import Headers, Publisher, Report
+from integrations.kafka.stopping import on_stop
+from shop.kernel.processes import announce_ready
 
 acknowledged: dict[str, float] = {}
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError
+from django.db.models import F
 from pytest_django.fixtures import Settings
 
 import checkout.services
@@ -14,12 +15,15 @@ import shop.catalog.services
 from integrations.kafka.models import Inbox, Parked
 from notifications.models import Mail, WebhookDelivery
 from notifications.tasks import send_mails
+from orders.errors import OrderRefunded
 from orders.models import Order
-from orders.services import fulfil
+from orders.services import cancel, fulfil
 from payments.dto import SessionState
 from payments.models import Attempt
 from shop.catalog.models import Article
+from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
+from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import PendingEvent
 from tests.integrations.analytics.conftest import consumed, gateway
 from tests.integrations.analytics.test_flow import Shopper
@@ -112,6 +116,23 @@ def test_what_waits_is_said_with_the_instant_or_the_command_that_ends_it(order: 
 
     assert any(line.startswith("The order waits for its money until") for line in printed)
     assert "payment.success.v1 waits for the relay." in printed
+
+
+def test_an_order_whose_money_has_all_gone_back_cannot_be_sent(order: Order, consumed: Consumed) -> None:
+    consumed(*EVERYBODY)
+    assert "The order can be sent, or cancelled, which gives its money back." in next_steps(
+        run("explain_order", order.number)
+    )
+
+    Order.objects.filter(pk=order.pk).update(refunded_minor=F("captured_minor"))
+
+    assert "All money has gone back: the order can be cancelled, and not be sent." in next_steps(
+        run("explain_order", order.number)
+    )
+    with pytest.raises(OrderRefunded):
+        fulfil(order_id=order.pk, tracking="", now=utc_now())
+    staff = Caller(id=new_id(), guest=False, staff=True)
+    assert cancel(caller=staff, order_id=order.pk, reason="", now=utc_now()).status == "cancelled"
 
 
 def test_an_open_payment_says_until_when_and_when_it_is_asked_about(sku: str, gateway: FakeGateway) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 import psycopg
@@ -46,10 +46,13 @@ def killed(stack: Stack, name: str) -> None:
 @contextmanager
 def away(stack: Stack, name: str) -> Iterator[None]:
     """Kill a server, and keep the supervisor from starting another for the length of the block."""
-    victim = running(stack, name)
+    # PostgreSQL's processes would answer a moment longer than their parent lives; without it they are not replaced.
+    family = family_of(running(stack, name))
     os.kill(stack.pid, signal.SIGSTOP)
     try:
-        kill(victim)
+        for process in family:
+            with suppress(ProcessLookupError):
+                kill(process)
         yield
     finally:
         os.kill(stack.pid, signal.SIGCONT)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpResponse, UnreadablePostError
 from psycopg import errors as postgres
 from rest_framework import exceptions
@@ -149,6 +149,9 @@ def _for_api_exception(error: exceptions.APIException) -> HttpResponse:
 def _for_busy_database(error: OperationalError | InterfaceError) -> HttpResponse:
     busy = isinstance(error.__cause__, _BUSY)
     log.warning("database.busy" if busy else "database.away", error=type(error.__cause__ or error).__name__)
+    if not busy and (pool := getattr(connection, "pool", None)):
+        # What else waits in it ended with the same server: the requests to come shall not learn that one by one.
+        pool.drain()
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         code="busy" if busy else "database_unavailable",

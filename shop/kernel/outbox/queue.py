@@ -32,6 +32,15 @@ FROM batch LEFT JOIN event_log AS log ON log.id = batch.event_id
 ORDER BY batch.position
 """
 
+# The transaction has its number before it draws positions, as it has in `write`. What a replay sends is its own row.
+_QUEUE = """
+INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)
+SELECT id, key, shard, %s::uuid, %s
+FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[]) WITH ORDINALITY AS again (id, key, shard, place)
+WHERE pg_current_xact_id() IS NOT NULL
+  AND (%s::uuid IS NOT NULL OR NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id AND replay_id IS NULL))
+ORDER BY place
+"""
 
 _HEADERS = msgspec.json.Decoder(dict[str, str])
 
@@ -86,37 +95,12 @@ def retry_refused(*, positions: Sequence[int]) -> int:
 
 def send_again(*, events: Sequence[tuple[UUID, UUID]]) -> int:
     """Queue events (id, key) once more, in the order given; return how many were not queued already."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO outbox_pending (event_id, key, shard)"
-            " SELECT id, key, shard FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
-            " WITH ORDINALITY AS again (id, key, shard, place)"
-            " WHERE pg_current_xact_id() IS NOT NULL"
-            " AND NOT EXISTS (SELECT FROM outbox_pending WHERE event_id = again.id AND replay_id IS NULL)"
-            " ORDER BY place",
-            [[id_ for id_, _ in events], [key for _, key in events], [shard_of(str(key)) for _, key in events]],
-        )
-        changed: int = cursor.rowcount
-    return changed
+    return _queue(events, replay_id=None, target="")
 
 
 def send_to(*, target: str, replay_id: UUID, events: Sequence[tuple[UUID, UUID]]) -> None:
     """Queue events (id, key) once more for one consumer, in the order given; they are marked for it on the wire."""
-    # The transaction has its number before it draws positions, as it has in `write`.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)"
-            " SELECT id, key, shard, %s, %s FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[])"
-            " WITH ORDINALITY AS again (id, key, shard, place)"
-            " WHERE pg_current_xact_id() IS NOT NULL ORDER BY place",
-            [
-                replay_id,
-                target,
-                [id_ for id_, _ in events],
-                [key for _, key in events],
-                [shard_of(str(key)) for _, key in events],
-            ],
-        )
+    _queue(events, replay_id=replay_id, target=target)
     transaction.on_commit(wake_relay)
 
 
@@ -130,6 +114,14 @@ def depth() -> Depth:
         )
         pending, failed, oldest = cursor.fetchone()
     return Depth(pending=pending, failed=failed, oldest_at=instant_of(oldest) if oldest else None)
+
+
+def _queue(events: Sequence[tuple[UUID, UUID]], *, replay_id: UUID | None, target: str) -> int:
+    columns = [id_ for id_, _ in events], [key for _, key in events], [shard_of(str(key)) for _, key in events]
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUE, [replay_id, target, *columns, replay_id])
+        changed: int = cursor.rowcount
+    return changed
 
 
 def _queued(row: tuple[Any, ...]) -> Queued:

@@ -13,11 +13,11 @@ import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402  after django.setup
+from django.conf import settings
 
-from integrations.kafka import consumer  # noqa: E402
-from integrations.kafka.client import Received, Subscriber  # noqa: E402
-from integrations.kafka.groups import group  # noqa: E402
+from integrations.kafka import consumer
+from integrations.kafka.client import Received, Subscriber
+from integrations.kafka.groups import group
 
 NAME, KEY = sys.argv[1:]
 

@@ -9,8 +9,8 @@ import django
 
 django.setup()
 
-from shop.kernel.processes import serve_metrics  # noqa: E402  after django.setup
-from shop.kernel.views import recorded  # noqa: E402
+from shop.kernel.processes import serve_metrics
+from shop.kernel.views import recorded
 
 if __name__ == "__main__":
     recorded.labels("Lamp Looked At").inc(int(sys.argv[1]))

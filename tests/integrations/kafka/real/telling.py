@@ -10,15 +10,15 @@ import django
 
 django.setup()
 
-from integrations.kafka.envelope import headers_of  # noqa: E402  after django.setup
-from payments.events import PaymentFailed  # noqa: E402
-from shop.kernel.ids import new_id  # noqa: E402
-from shop.kernel.money import Money  # noqa: E402
-from shop.kernel.outbox import queue  # noqa: E402
-from shop.kernel.outbox.services import SHARDS, publish  # noqa: E402
-from shop.kernel.tracing import Trace, tracing  # noqa: E402
-from shop.kernel.transactions import open_unit_of_work  # noqa: E402
-from tests.shop.kernel.outbox.factories import AT, action, expired  # noqa: E402
+from integrations.kafka.envelope import headers_of
+from payments.events import PaymentFailed
+from shop.kernel.ids import new_id
+from shop.kernel.money import Money
+from shop.kernel.outbox import queue
+from shop.kernel.outbox.services import SHARDS, publish
+from shop.kernel.tracing import Trace, tracing
+from shop.kernel.transactions import open_unit_of_work
+from tests.shop.kernel.outbox.factories import AT, action, expired
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
