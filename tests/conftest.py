@@ -8,9 +8,8 @@ from uuid import UUID
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
-from django.test import Client
-from pytest_django import DjangoDbBlocker
+from django.db import connection, transaction
+from django.test import Client, TransactionTestCase
 
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
@@ -18,12 +17,24 @@ from tests.clients import logged_in
 
 Statements = list[str]
 
+_MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}
+
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Let tests that commit empty the ledger behind them, which nobody else may; a test of its own puts that back."""
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE payments_posting DISABLE TRIGGER payments_posting_not_emptied")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Let tests that commit delete the rows they leave; Django truncates every table there is, twenty times as slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _test: delete_all_rows())
+        yield
+
+
+def delete_all_rows() -> None:
+    """Leave what migrating an empty database leaves; append-only tables and foreign keys do not object."""
+    tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for table in sorted(tables - _MADE_BY_MIGRATE):
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
 
 
 @pytest.fixture
