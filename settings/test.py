@@ -5,6 +5,9 @@ from settings.dev import *  # noqa: F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
+# Static files are looked for when one is asked for: each test has a server of its own, and few ask for any.
+WHITENOISE_AUTOREFRESH = True
+
 # Views stay in the buffer, where a test can look at them.
 VIEW_SENDER = ""
 
