@@ -14,6 +14,12 @@ from tests.journeys.waiting import eventually
 pytestmark = pytest.mark.journey
 
 STOCK = "SELECT on_hand, held FROM inventory_stock WHERE sku = %s"
+# What analytics has yet to hear of earlier tests' orders.
+UNCOUNTED = """
+SELECT count(*) FROM event_log
+WHERE type IN ('order.paid.v1', 'analytics.events.v1')
+  AND NOT EXISTS (SELECT FROM kafka_inbox WHERE consumer = 'analytics' AND event_id = event_log.id)
+"""
 TOPICS = ["order.created", "payment.failed", "payment.success", "order.paid", "order.cancelled"]
 
 
@@ -26,6 +32,7 @@ def topics(stack: Stack, order: Shown) -> list[str]:
 
 
 def test_a_purchase_leaves_its_traces_everywhere(stack: Stack, shopper: Shopper) -> None:
+    eventually("everything before to be counted", lambda: stack.one(UNCOUNTED) == 0)
     ((on_hand, held),) = stack.rows(STOCK, "TAB-STRAINER")
     published = stack.metric("shop_relay_published_total", of="relay", topic="payment.success")
     completed = stack.metric("shop_user_actions_total", of="consumers", name="Order Completed")
