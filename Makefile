@@ -26,7 +26,7 @@ demo: $(RUNTIME) ## play two purchases and a refund over HTTP, step by step, aga
 	@$(PY) -m integrations.demo $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests on a PostgreSQL, Redis and broker of their own (ARGS="-k cart")
-	@$(PY) -m pytest -n 2 --quiet $(ARGS)
+	@$(PY) -m pytest -n 4 --quiet $(ARGS)
 
 test-kafka: $(DEVELOPMENT) ## whatever concerns events, on a real Apache Kafka (needs Java 17 and Maven)
 	@$(PY) -m integrations.embedded kafka $(IF_POSSIBLE) -- $(MAKE) --no-print-directory event-tests
@@ -34,10 +34,10 @@ test-kafka: $(DEVELOPMENT) ## whatever concerns events, on a real Apache Kafka (
 # On the Kafka that KAFKA_BOOTSTRAP_SERVERS names. The purchase goes first: its consumers would hear what the others tell.
 event-tests:
 	@$(PY) -m pytest --quiet tests/journeys/test_purchase.py
-	@$(PY) -m pytest -n 2 --quiet -m "not chaos" tests/integrations/kafka tests/integrations/embedded/test_apache_kafka.py $(ARGS)
+	@$(PY) -m pytest -n 4 --quiet -m "not chaos" tests/integrations/kafka tests/integrations/embedded/test_apache_kafka.py $(ARGS)
 
 coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of them takes
-	@$(PY) -m pytest -n 2 --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
+	@$(PY) -m pytest -n 4 --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
 
 chaos: $(DEVELOPMENT) ## kill -9, full disks and brokers away in the middle of purchases and events; takes about fifteen minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)

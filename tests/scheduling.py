@@ -17,6 +17,13 @@ class FilesAndJourneys(LoadScopeScheduling):  # type: ignore[misc]  # xdist is u
         return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest and waits most: the others fill the gaps beside it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesAndJourneys:
-    """Give xdist this schedule, whichever `--dist` says."""
+    """Give xdist this schedule, whichever `--dist` says, in the order of the collection."""
+    config.option.loadscopereorder = False
     return FilesAndJourneys(config, log)
