@@ -15,5 +15,5 @@ def eventually(what: str, look: Callable[[], T | None], *, seconds: float = PATI
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"Waited {seconds:g} s for {what}; last seen: {found!r}"
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
