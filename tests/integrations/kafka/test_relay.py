@@ -116,7 +116,7 @@ def test_shards_of_a_killed_relay_on_this_host_are_taken_at_once() -> None:
         )
 
     with relaying():
-        wait_until(lambda: len(owners()) == 64 and Relay.objects.count() == 1, seconds=3)
+        wait_until(lambda: len(owners()) == 64 and Relay.objects.count() == 1)
 
 
 @pytest.fixture

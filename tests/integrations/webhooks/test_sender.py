@@ -124,7 +124,7 @@ def test_a_system_that_hangs_is_left_in_time(receiver: Receiver) -> None:
     with pytest.raises(NoAnswer):
         post(receiver.url, seconds=0.3)
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def test_an_answer_that_drips_in_does_not_begin_the_time_out_anew(first: bytes) 
     with dripping(first=first, drop=b"a") as url, pytest.raises(NoAnswer, match=r"No answer within 0\.5 seconds"):
         post(url, seconds=0.5)
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 def test_a_body_that_drips_in_is_cut_and_the_status_counts() -> None:
@@ -339,4 +339,4 @@ def test_a_tls_handshake_that_hangs_is_left_in_time(monkeypatch: pytest.MonkeyPa
     with dripping(first=b"", drop=b"\x16") as url, pytest.raises(NoAnswer):
         post(url.replace("http:", "https:"), seconds=0.5)
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10

@@ -38,7 +38,7 @@ def test_it_keeps_its_rate(said: list[str]) -> None:
     for _ in range(4):
         hundred_a_second.keep(done=10)
 
-    assert 0.4 <= time.monotonic() - began < 1.0
+    assert 0.4 <= time.monotonic() - began < 3.0
 
 
 @pytest.mark.parametrize(("per_second", "batch"), [(1, 1), (200, 20), (100_000, 100)])
