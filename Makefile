@@ -39,7 +39,7 @@ event-tests:
 coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of them takes
 	@$(PY) -m pytest -n 4 --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
 
-chaos: $(DEVELOPMENT) ## kill -9, full disks and brokers away in the middle of purchases and events; takes about fifteen minutes
+chaos: $(DEVELOPMENT) ## kill -9, full disks and brokers away in the middle of purchases and events; takes about eight minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)
 
 check: IF_POSSIBLE := --if-possible
