@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run kafka demo test test-kafka event-tests coverage chaos check lint types imports migrations-check openapi-check format bench providers lock clean python
+.PHONY: help run kafka demo test test-kafka event-tests coverage chaos check check-code check-tests lint types imports migrations-check openapi-check format bench providers lock clean python
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,8 +42,12 @@ coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of th
 chaos: $(DEVELOPMENT) ## kill -9, full disks and brokers away in the middle of purchases and events; takes about eight minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)
 
-check: IF_POSSIBLE := --if-possible
-check: lint types imports migrations-check openapi-check test-kafka test ## everything CI runs
+check: check-code check-tests ## everything CI runs
+
+check-code: lint types imports migrations-check openapi-check ## the checks that run no test
+
+check-tests: IF_POSSIBLE := --if-possible
+check-tests: test-kafka test ## the tests, first those on a real Apache Kafka, where there is Java and Maven
 
 lint: $(DEVELOPMENT) ## ruff: rules and format
 	@$(PY) -m ruff check .

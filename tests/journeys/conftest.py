@@ -47,6 +47,7 @@ def slow_stack() -> Iterator[Stack]:
         "IDEMPOTENCY_LEASE_SECONDS": "12",
         "DATABASE_LOCK_TIMEOUT_MS": "30000",
         "DATABASE_STATEMENT_TIMEOUT_MS": "30000",
+        "CLOCK_INTERVAL_SECONDS": "5",
     }
     with Stack(**SETTINGS | patience) as running:
         _stacks.append(running)
