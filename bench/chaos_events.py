@@ -35,10 +35,17 @@ def main() -> None:
     """Let chaos reign, count, print, keep."""
     options = _options()
     print(f"seed {options.seed}", flush=True)
-    with prepared(kafka=options.kafka, disk_megabytes=options.disk) as place:
+    with prepared(kafka=options.kafka, brokers=options.brokers, disk_megabytes=options.disk) as place:
         with place.connect() as connection:
             connection.execute(TABLES)
-        results = {"machine": report.machine(), "kafka": options.kafka, "seed": options.seed, **_reign(place, options)}
+        brokers = len(place.cluster.brokers) if place.cluster else 1
+        results = {
+            "machine": report.machine(),
+            "kafka": options.kafka,
+            "brokers": brokers,
+            "seed": options.seed,
+            **_reign(place, options),
+        }
     print(_table(results))
     if options.keep:
         path = report.RESULTS / f"{options.keep}.json"
@@ -157,7 +164,8 @@ def _table(results: dict[str, Any]) -> str:
     machine = results["machine"]
     kills = sum(results["did"].get(name, 0) for name in KILLS)
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['measured_at']}, Kafka: {results['kafka']}",
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['measured_at']}",
+        f"Kafka: {results['kafka']}, brokers: {results['brokers']}",
         f"{results['told']:,} events, {results['relays']} relays, {kills} kills, {results['seconds']:.0f} s",
         f"seed {results['seed']}",
     ]
@@ -177,6 +185,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1_500, help="events told a second, at most")
     parser.add_argument("--kills", type=int, default=100, help="of relays and consumers, by turns")
     parser.add_argument("--relays", type=int, default=4)
+    parser.add_argument("--brokers", type=int, default=1, help="of a real Kafka; each record is kept by three at most")
     parser.add_argument("--disk", type=int, default=0, metavar="MB", help="of a real broker, to be filled (root only)")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--keep", metavar="NAME", help="write bench/results/NAME.json")

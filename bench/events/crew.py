@@ -98,8 +98,8 @@ class Crew:
             "a transaction held open": lambda _: self._later(self._hold),
         }
         if self._place.cluster:
-            troubles["kill -9 of the broker"] = lambda _: self._kill_broker()
-            troubles["the broker stopped and continued"] = self._pause_broker
+            troubles["kill -9 of a broker"] = self._kill_broker
+            troubles["a broker stopped and continued"] = self._pause_broker
             if os.geteuid() == 0 and shutil.which("ss"):
                 troubles["all connections to Kafka cut"] = lambda _: self._cut_kafka()
         if self._place.disk:
@@ -132,24 +132,25 @@ class Crew:
             connection.execute(_CUT)
 
     def _cut_kafka(self) -> None:
-        """Reset every connection to the broker, the reader's too."""
-        port = self._place.cluster.brokers[0].port
-        # It also says of what cannot be cut, such as the broker's own listening, that it cannot.
-        subprocess.run(["ss", "--kill", "dport", "=", f":{port}"], capture_output=True, check=False)
+        """Reset every connection to the brokers, the reader's too."""
+        for broker in self._place.cluster.brokers:
+            # It also says of what cannot be cut, such as the broker's own listening, that it cannot.
+            subprocess.run(["ss", "--kill", "dport", "=", f":{broker.port}"], capture_output=True, check=False)
 
     def _hold(self) -> None:
         with self._place.connect() as connection, connection.transaction():
             connection.execute(_HELD)
             self._stop.wait(HELD_SECONDS)
 
-    def _kill_broker(self) -> None:
-        broker = self._place.cluster.brokers[0]
+    def _kill_broker(self, chance: random.Random) -> None:
+        broker = chance.choice(self._place.cluster.brokers)
         broker.kill()
         time.sleep(1)
         broker.start()
 
     def _pause_broker(self, chance: random.Random) -> None:
-        self._pause_process(self._place.cluster.brokers[0].child, chance.uniform(0.5, LONGEST_STOP_SECONDS))
+        broker = chance.choice(self._place.cluster.brokers)
+        self._pause_process(broker.child, chance.uniform(0.5, LONGEST_STOP_SECONDS))
 
     def _fill_disk(self) -> None:
         """Leave the broker no room for a while; it may end because of that, and is started again."""

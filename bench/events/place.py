@@ -32,7 +32,6 @@ OWN = {
 FOR_A_REAL_BROKER = {
     "KAFKA_SESSION_TIMEOUT_MS": "6000",
     "KAFKA_TOPIC_PARTITIONS": "12",
-    "KAFKA_TOPIC_REPLICATION": "1",
 }
 
 
@@ -84,10 +83,11 @@ class Place:
 
 
 @contextmanager
-def prepared(*, kafka: str, disk_megabytes: int = 0) -> Iterator[Place]:
+def prepared(*, kafka: str, brokers: int = 1, disk_megabytes: int = 0) -> Iterator[Place]:
     """Start PostgreSQL (durable, as in production), Redis and the broker, and make tables and topics.
 
-    With `disk_megabytes` a real broker has a disk of that size to itself, which only root can give it.
+    A real Kafka has so many `brokers`; with `disk_megabytes` they have a disk of that size to themselves, which only
+    root can give them.
     """
     for given in ("DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS"):
         os.environ.pop(given, None)
@@ -101,9 +101,9 @@ def prepared(*, kafka: str, disk_megabytes: int = 0) -> Iterator[Place]:
             data = folder / "kafka"
             if disk_megabytes:
                 servers.enter_context(_disk(data, megabytes=disk_megabytes))
-            cluster = servers.enter_context(apache_kafka(data))
+            cluster = servers.enter_context(apache_kafka(data, brokers=brokers))
             os.environ["KAFKA_BOOTSTRAP_SERVERS"] = cluster.bootstrap_servers
-            own |= FOR_A_REAL_BROKER
+            own |= FOR_A_REAL_BROKER | {"KAFKA_TOPIC_REPLICATION": str(cluster.copies)}
         addresses = servers.enter_context(embedded_services(folder / "state"))
         place = Place(
             folder, os.environ | addresses.as_environment() | own, cluster, folder / "kafka" if disk_megabytes else None

@@ -37,6 +37,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a
     [
         pytest.param(["embedded"], id="embedded"),
         pytest.param(["real"], id="real", marks=needs_java),
+        pytest.param(["real", "--brokers", "3"], id="three brokers", marks=needs_java),
         pytest.param(["real", "--disk", "300"], id="full disk", marks=[needs_java, needs_root]),
     ],
 )
