@@ -10,6 +10,9 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
 
+# Otherwise each process of the stack, and each of the tests', compiles all it imports anew: seconds of each start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run kafka demo test test-kafka event-tests coverage chaos check check-code check-tests lint types imports migrations-check openapi-check format bench providers lock clean python
 
