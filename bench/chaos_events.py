@@ -92,8 +92,10 @@ def _trouble(
 ) -> None:
     """Do one thing after the other, evenly over the telling, until all kills are done and everything is told."""
     troubles = crew.troubles()
+    # In any order, but each of them as often as the others.
     others = [name for name in troubles if name not in KILLS]
-    names = [name for n in range(options.kills) for name in (KILLS[n % 2], chance.choice(others))]
+    chance.shuffle(others)
+    names = [name for n in range(options.kills) for name in (KILLS[n % 2], others[n % len(others)])]
     for number, name in enumerate(tqdm(names, desc="troubles", leave=False, disable=None), 1):
         due = options.events * number / (len(names) + 1)
         while _told(place) < due and any(teller.is_running for teller in tellers):
