@@ -42,7 +42,7 @@ event-tests:
 coverage: $(DEVELOPMENT) ## the tests, and which branches of the code none of them takes
 	@$(PY) -m pytest -n 4 --quiet --cov --cov-report term-missing:skip-covered $(ARGS)
 
-chaos: $(DEVELOPMENT) ## kill -9, full disks and brokers away in the middle of purchases and events; takes about eight minutes
+chaos: $(DEVELOPMENT) ## kill -9, full disks and brokers away in the middle of purchases and events; takes about nine minutes
 	@$(PY) -m pytest -m chaos tests/chaos $(ARGS)
 
 check: check-code check-tests ## everything CI runs

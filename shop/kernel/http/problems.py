@@ -10,6 +10,7 @@ from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooB
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpResponse, UnreadablePostError
 from psycopg import errors as postgres
+from psycopg_pool import PoolTimeout
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -149,7 +150,9 @@ def _for_api_exception(error: exceptions.APIException) -> HttpResponse:
 def _for_busy_database(error: OperationalError | InterfaceError) -> HttpResponse:
     busy = isinstance(error.__cause__, _BUSY)
     log.warning("database.busy" if busy else "database.away", error=type(error.__cause__ or error).__name__)
-    if not busy and (pool := getattr(connection, "pool", None)):
+    # Who waited in vain for a connection has met none that ended.
+    ended = not busy and not isinstance(error.__cause__, PoolTimeout)
+    if ended and (pool := getattr(connection, "pool", None)):
         # What else waits in it ended with the same server: the requests to come shall not learn that one by one.
         pool.drain()
     return problem(

@@ -30,7 +30,8 @@ def threads() -> Iterator[ThreadPoolExecutor]:
     def use_the_pool() -> None:
         connections["default"] = pooled.copy()
 
-    with ThreadPoolExecutor(THREADS, initializer=use_the_pool) as executor:
+    # One more than there are connections.
+    with ThreadPoolExecutor(THREADS + 1, initializer=use_the_pool) as executor:
         yield executor
     pooled.close_pool()
 
@@ -108,3 +109,19 @@ def test_however_long_the_server_was_away_the_first_request_afterwards_is_answer
         eventually("the pool to have given up", lambda: threads.submit(pool_size).result() == 0)
 
     assert threads.submit(answered, browser).result() == 200
+
+
+def test_a_request_that_finds_all_connections_taken_ends_none_of_them(
+    threads: ThreadPoolExecutor, browser: Client
+) -> None:
+    before = all_at_once(threads)
+    together = threading.Barrier(THREADS + 1)
+    holders = [threads.submit(held, together) for _ in range(THREADS)]
+    eventually("all connections to be taken", lambda: together.n_waiting == THREADS)
+
+    refused = threads.submit(answered, browser).result()
+    together.wait(20)
+
+    assert refused == 503
+    assert {holder.result() for holder in holders} == before
+    assert all_at_once(threads) == before
