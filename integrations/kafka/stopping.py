@@ -4,14 +4,19 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event as Signal
+from threading import Thread
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 def on_stop(stop: Callable[[], None]) -> None:
-    """Call `stop` on SIGTERM and on Ctrl-C."""
+    """Call `stop` on SIGTERM and on Ctrl-C.
+
+    From a thread of its own: the signal may meet the main thread inside the very lock that `stop` takes, as that of an
+    event it waits for.
+    """
     for number in _NUMBERS:
-        signal.signal(number, lambda *_: stop())
+        signal.signal(number, lambda *_: Thread(target=stop).start())
 
 
 @contextmanager
