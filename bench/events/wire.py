@@ -9,10 +9,12 @@ import os
 import sys
 import threading
 from collections import defaultdict
+from contextlib import suppress
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from bench.events.backlog import TOPIC
+from integrations.kafka.client.connection import LOOK_MS, knows_no_broker
 
 
 class Wire:
@@ -42,14 +44,34 @@ def main() -> None:
     """Read for ever."""
     wire = Wire()
     threading.Thread(target=_answer, args=[wire], daemon=True).start()
-    servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
-    reader = Consumer({"bootstrap.servers": servers, "group.id": "wire", "enable.auto.commit": False, "log_level": 0})
-    partitions = reader.list_topics(TOPIC, timeout=20).topics[TOPIC].partitions
-    reader.assign([TopicPartition(TOPIC, number, OFFSET_BEGINNING) for number in partitions])
+    following: dict[int, int] = {}
     while True:
-        for message in reader.consume(1_000, 0.1):
-            if message.error() is None:
-                wire.note(message.key(), int(dict(message.headers())["ce_sequence"]))
+        # The next one goes on where this one stood.
+        with suppress(KafkaException):
+            _read(wire, following)
+
+
+def _read(wire: Wire, following: dict[int, int]) -> None:
+    """Read until the brokers are lost; note by partition what comes next."""
+    lost = threading.Event()
+
+    def look(figures: str) -> None:
+        if knows_no_broker(figures):
+            lost.set()
+
+    servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+    own = {"bootstrap.servers": servers, "group.id": "wire", "enable.auto.commit": False, "log_level": 0}
+    reader = Consumer(own | {"statistics.interval.ms": LOOK_MS, "stats_cb": look})
+    try:
+        partitions = reader.list_topics(TOPIC, timeout=20).topics[TOPIC].partitions
+        reader.assign([TopicPartition(TOPIC, number, following.get(number, OFFSET_BEGINNING)) for number in partitions])
+        while not lost.is_set():
+            for message in reader.consume(1_000, 0.1):
+                if message.error() is None:
+                    wire.note(message.key(), int(dict(message.headers())["ce_sequence"]))
+                    following[message.partition()] = message.offset() + 1
+    finally:
+        reader.close()
 
 
 def _answer(wire: Wire) -> None:

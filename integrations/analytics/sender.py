@@ -10,7 +10,7 @@ from django.conf import settings
 
 from integrations.kafka.client import Publisher
 from integrations.kafka.envelope import headers_of
-from integrations.kafka.errors import BrokerError, Refused
+from integrations.kafka.errors import BrokerError, BrokersLost, Refused
 from shop.kernel import views
 from shop.kernel.events import UserAction
 from shop.kernel.ids import new_id
@@ -47,6 +47,8 @@ class ViewSender(Thread):
             publisher = Publisher()
             try:
                 self._serve(publisher)
+            except BrokersLost as error:
+                log.warning("views.begin_anew", reason=str(error))
             except Exception:
                 # Whatever it was, requests go on recording: without a sender every view after this one is lost.
                 log.exception("views.sender_failed")
@@ -59,7 +61,9 @@ class ViewSender(Thread):
     def _serve(self, publisher: Publisher) -> None:
         """Send for as long as the broker takes what it is given."""
         while not self._stopping.is_set():
-            self._buffer.filled.wait()
+            while not self._buffer.filled.wait(PATIENCE_SECONDS):
+                # What the client notices in quiet hours must not pile up.
+                publisher.poll(0)
             self._stopping.wait(GATHER_SECONDS)
             self._buffer.filled.clear()
             while taken := self._buffer.take(_BATCH):

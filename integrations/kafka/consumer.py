@@ -13,7 +13,7 @@ from integrations.kafka import inbox, metrics
 from integrations.kafka.client import Received, Subscriber
 from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import Arrived, arrived
-from integrations.kafka.errors import DatabaseAway, Unreadable
+from integrations.kafka.errors import BrokersLost, DatabaseAway, Unreadable
 from integrations.kafka.groups import Group
 from integrations.kafka.inbox import Aside
 from integrations.kafka.models import Parked
@@ -39,17 +39,26 @@ class GroupConsumer:
 
     def run(self) -> None:
         """Consume until asked to stop; whatever is not waited for here ends the process, which is started again."""
-        subscriber = Subscriber(group=self._group.name, topics=self._group.topics, assigned=self.is_assigned.set)
         log.info("consumer.started", group=self._group.name, topics=self._group.topics)
+        try:
+            while not self._stop.is_set():
+                self._consume()
+        finally:
+            connection.close()
+            log.info("consumer.stopped", group=self._group.name)
+
+    def _consume(self) -> None:
+        """Be a member of the group until asked to stop, or until the member has lost sight of the brokers."""
+        subscriber = Subscriber(group=self._group.name, topics=self._group.topics, assigned=self.is_assigned.set)
         try:
             while not self._stop.is_set():
                 if received := subscriber.receive(limit=BATCH, seconds=WAIT_SECONDS):
                     self._handle(received, subscriber)
                 self._measure(subscriber)
+        except BrokersLost as error:
+            log.warning("consumer.begins_anew", group=self._group.name, reason=str(error))
         finally:
             subscriber.close()
-            connection.close()
-            log.info("consumer.stopped", group=self._group.name)
 
     def _handle(self, received: Sequence[Received], subscriber: Subscriber) -> None:
         """Handle a batch however long the database is away, and commit its offsets once that is committed."""

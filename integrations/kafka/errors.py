@@ -5,6 +5,10 @@ class BrokerError(Exception):
     """Kafka did not take a message, or took it out of turn; nothing is lost, it is sent again from the database."""
 
 
+class BrokersLost(BrokerError):
+    """The client has forgotten every broker and asks nobody any more; another one has to take its place."""
+
+
 class BatchRefused(Exception):
     """Kafka will never take one of several messages that went together; each has to go alone to show which."""
 

@@ -14,7 +14,7 @@ leases_held = Gauge("shop_relay_leases_held", "Shards this relay reads.")
 
 consumed = Counter(
     "shop_consumer_events_total",
-    "Events by what became of them: handled, duplicate, parked, dead, skipped, not_for_us (replayed to another).",
+    "Events by what became of them: handled, duplicate, parked, failed_again, dead, skipped, not_for_us.",
     ["group", "type", "outcome"],
 )
 handle_seconds = Histogram("shop_consumer_batch_seconds", "One batch, commit included.", ["group"], buckets=_SECONDS)

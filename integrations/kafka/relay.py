@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event as Signal
@@ -14,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connection
 from integrations.kafka import metrics
 from integrations.kafka.client import Publisher, failure_of
 from integrations.kafka.envelope import headers_of
-from integrations.kafka.errors import BatchRefused, BrokerError, Refused
+from integrations.kafka.errors import BatchRefused, BrokerError, BrokersLost, Refused
 from integrations.kafka.leases import Leases
 from shop.kernel.outbox import queue
 from shop.kernel.outbox.dto import Queued
@@ -108,12 +109,12 @@ class Relay:
         if rows:
             self._send(rows)
         more_waits = len(rows) == self._batch
-        if more_waits:
-            # Read on while this batch is under way.
-            self._publisher.poll(0)
-        elif self._flights:
+        if self._flights and not more_waits:
             # Send at once rather than linger for company.
             self._publisher.flush(COMPANY_SECONDS)
+        else:
+            # Read on while this batch is under way; in idle times hear what the client has noticed.
+            self._publisher.poll(0)
         self._settle()
         if not more_waits:
             self._wait(has_read=bool(rows))
@@ -247,6 +248,9 @@ class Relay:
         if self._failures == 1:
             log.warning("relay.interrupted", kind=kind, reason=str(error))
         self._stop.wait(min(0.1 * 2**self._failures, 5.0))
+        with suppress(BrokersLost):
+            # What the client notices meanwhile must not pile up; the next turn minds what it is.
+            self._publisher.poll(0)
 
     def _finish(self) -> None:
         """Wait for what is in flight, take it out, hand the shards over."""

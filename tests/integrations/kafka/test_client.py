@@ -7,8 +7,7 @@ from uuid import UUID
 import pytest
 from confluent_kafka import Producer
 
-from integrations.kafka import client
-from integrations.kafka.client import Publisher, partition_counts, read_back
+from integrations.kafka.client import Publisher, partition_counts, publisher, read_back
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import queue
 from tests.integrations.kafka.conftest import relaying, tell, wait_until
@@ -24,7 +23,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             asked.update(options)
             super().__init__(options, **others)
 
-    monkeypatch.setattr(client, "Producer", Noting)
+    monkeypatch.setattr(publisher, "Producer", Noting)
     Publisher()
     return asked
 

@@ -1,42 +1,19 @@
-"""The only file that speaks Kafka. Everybody else sends records, receives records and hears about failures."""
+"""The members of consumer groups, and a look at what the broker still has."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from django.conf import settings
 
 from integrations.kafka import metrics
-from integrations.kafka.errors import BrokerError, Refused
+from integrations.kafka.client.connection import METADATA_SECONDS, Reach, library_log, options
+from integrations.kafka.errors import BrokerError
 
 log = structlog.get_logger(__name__)
-
-# librdkafka repeats itself every second while a broker is away; what matters arrives through `error_cb`.
-_library_log = logging.getLogger("librdkafka")
-_library_log.setLevel(logging.CRITICAL)
-
-_REFUSALS = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.INVALID_RECORD,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.TOPIC_EXCEPTION,
-        KafkaError.POLICY_VIOLATION,
-    }
-)
-_METADATA_SECONDS = 10.0
-
-Headers = Sequence[tuple[str, bytes]]
-# Called once for each record with None, or with the error that `failure_of` explains.
-Report = Callable[[Any, Any], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,111 +28,17 @@ class Received:
     headers: dict[str, bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why a record was not taken; a `permanent` one will not be taken later either."""
-
-    reason: str
-    permanent: bool
-
-
-def failure_of(error: Any) -> Failure:
-    """Explain the error that a report carried."""
-    return Failure(reason=f"{error.name()}: {error.str()}", permanent=error.code() in _REFUSALS)
-
-
-class _Reach:
-    """Says once that the brokers are away, and once that they are back."""
-
-    def __init__(self, *, who: str) -> None:
-        self._who = who
-        self._away, self.complaints = False, 0
-
-    def heard(self, error: KafkaError) -> None:
-        self.complaints += 1
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._away:
-            self._away = True
-            log.warning("kafka.away", who=self._who)
-
-    def reached(self) -> None:
-        if self._away:
-            self._away = False
-            log.info("kafka.back", who=self._who)
-
-
-def _options(**own: Any) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
-        "log.connection.close": False,
-        "reconnect.backoff.max.ms": 2_000,
-        **settings.KAFKA_OPTIONS,
-        **own,
-    }
-
-
-class Publisher:
-    """An idempotent producer: for one key, records reach the log in the order in which they are sent here."""
-
-    def __init__(self, *, linger_ms: int = 5) -> None:
-        self._reach = _Reach(who="publisher")
-        options = _options(
-            **{
-                "acks": "all",
-                "enable.idempotence": True,
-                "compression.type": "lz4",
-                "linger.ms": linger_ms,
-                # What Java clients compute, so that a key keeps its partition whoever produces.
-                "partitioner": "murmur2_random",
-                # None: a record that is given up locally could be passed by the next one of its key just when the
-                # broker comes back.
-                "message.timeout.ms": 0,
-                "queue.buffering.max.messages": 100_000,
-                "error_cb": self._reach.heard,
-            }
-        )
-        self._producer = Producer(options, logger=_library_log)
-
-    def send(self, *, topic: str, key: str, value: bytes, headers: Headers, report: Report) -> None:
-        """Hand a record over; `report` is called from `poll` or `flush`. Refused when it can never be sent."""
-        try:
-            self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
-        except BufferError:
-            self._producer.poll(0.1)
-            raise BrokerError("The local queue is full.") from None
-        except KafkaException as error:
-            failure = failure_of(error.args[0])
-            raise (Refused if failure.permanent else BrokerError)(failure.reason) from error
-
-    def poll(self, seconds: float) -> None:
-        """Call the reports that are due, waiting up to `seconds` for the first."""
-        complaints = self._reach.complaints
-        # An error that is heard counts as an event, too.
-        if self._producer.poll(seconds) and self._reach.complaints == complaints:
-            self._reach.reached()
-
-    def flush(self, seconds: float) -> bool:
-        """Send what waits at once, call the reports, and say whether nothing is left."""
-        left: int = self._producer.flush(seconds)
-        if not left:
-            self._reach.reached()
-        return left == 0
-
-    def abandon(self) -> None:
-        """Drop what is queued or under way; it is sent again, from the database, by another publisher."""
-        self._producer.purge()
-        self._producer.flush(1)
-
-
 class Subscriber:
     """One member of a consumer group; commits only what it is told has been handled."""
 
     def __init__(self, *, group: str, topics: Sequence[str], assigned: Callable[[], None]) -> None:
         self._group = group
-        self._reach = _Reach(who=group)
+        self._reach = Reach(who=group)
         self._assigned = assigned
         self._done: dict[tuple[str, int], int] = {}
         self._placeless: list[TopicPartition] = []
-        options = _options(
+        wanted = options(
+            **self._reach.options,
             **{
                 "group.id": group,
                 "enable.auto.commit": False,
@@ -167,16 +50,19 @@ class Subscriber:
                 "heartbeat.interval.ms": settings.KAFKA_SESSION_TIMEOUT_MS // 4,
                 "topic.metadata.refresh.interval.ms": 10_000,
                 "fetch.wait.max.ms": 100,
-                "error_cb": self._reach.heard,
-            }
+            },
         )
         # From nothing to one is no increase for Prometheus: the first gap would not be seen.
         metrics.consumer_gaps.labels(group)
-        self._consumer = Consumer(options, logger=_library_log)
+        self._consumer = Consumer(wanted, logger=library_log)
         self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
 
     def receive(self, *, limit: int, seconds: float) -> list[Received]:
-        """Return up to `limit` records: waits `seconds` for the first one, and 5 ms more for its companions."""
+        """Return up to `limit` records: waits `seconds` for the first one, and 5 ms more for its companions.
+
+        BrokersLost: only another subscriber can receive anything more.
+        """
+        self._reach.check()
         messages: list[Message] = self._consumer.consume(1, seconds)
         if messages:
             messages += self._consumer.consume(limit - 1, 0.005)
@@ -229,7 +115,7 @@ class Subscriber:
             self._placeless.clear()
             return
         try:
-            for known in self._consumer.committed(held, timeout=_METADATA_SECONDS):
+            for known in self._consumer.committed(held, timeout=METADATA_SECONDS):
                 if known.offset >= 0:
                     self._say_gap(known)
         except KafkaException as error:
@@ -241,7 +127,7 @@ class Subscriber:
         self._placeless.clear()
 
     def _say_gap(self, wanted: TopicPartition) -> None:
-        oldest, following = self._consumer.get_watermark_offsets(wanted, timeout=_METADATA_SECONDS)
+        oldest, following = self._consumer.get_watermark_offsets(wanted, timeout=METADATA_SECONDS)
         metrics.consumer_gaps.labels(self._group).inc()
         log.error(
             "kafka.gap",
@@ -255,7 +141,7 @@ class Subscriber:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Take partitions on; those in which the group has no offset yet are begun at their oldest record."""
         try:
-            known = consumer.committed(partitions, timeout=_METADATA_SECONDS) if partitions else []
+            known = consumer.committed(partitions, timeout=METADATA_SECONDS) if partitions else []
         except KafkaException as error:
             # They are taken on all the same, and `_begin` asks again.
             log.warning("kafka.offsets_unknown", group=self._group, reason=str(error))
@@ -322,9 +208,9 @@ def _bytes(part: str | bytes | None) -> bytes:
 
 def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Received]:
     """Yield what the broker still has of these topics, by partition, within `seconds`; joins no group."""
-    reader = Consumer(_options(**{"group.id": "read-back", "enable.partition.eof": True}), logger=_library_log)
+    reader = Consumer(options(**{"group.id": "read-back", "enable.partition.eof": True}), logger=library_log)
     try:
-        described = reader.list_topics(timeout=_METADATA_SECONDS).topics
+        described = reader.list_topics(timeout=METADATA_SECONDS).topics
         places = [TopicPartition(topic, at, OFFSET_BEGINNING) for topic in topics for at in described[topic].partitions]
         reader.assign(places)
         unfinished = len(places)
@@ -337,64 +223,3 @@ def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Receiv
                     unfinished -= 1
     finally:
         reader.close()
-
-
-def partition_counts() -> dict[str, int]:
-    """Return how many partitions each topic of the broker has. BrokerError when no broker answers."""
-    known = _topics(AdminClient(_options(), logger=_library_log))
-    return {name: len(described.partitions) for name, described in known.items()}
-
-
-def ensure_topics(topics: Iterable[str]) -> Mapping[str, str]:
-    """Create the topics that are missing; return what became of each: `there`, `created` or the reason it is not.
-
-    A broker without topic administration (the embedded one) creates a topic when it is asked about it. BrokerError
-    when no broker answers.
-    """
-    admin = AdminClient(_options(), logger=_library_log)
-    known = _topics(admin)
-    outcome = {topic: "there" for topic in topics if topic in known}
-    wanted = [
-        NewTopic(topic, settings.KAFKA_TOPIC_PARTITIONS, settings.KAFKA_TOPIC_REPLICATION)
-        for topic in topics
-        if topic not in known
-    ]
-    for topic, created in (admin.create_topics(wanted, operation_timeout=10) if wanted else {}).items():
-        try:
-            created.result()
-            outcome[topic] = "created"
-        except KafkaException as error:
-            outcome[topic] = _touch(admin, topic, refusal=error.args[0])
-    return outcome
-
-
-def _topics(admin: AdminClient) -> Mapping[str, Any]:
-    try:
-        known: Mapping[str, Any] = admin.list_topics(timeout=_METADATA_SECONDS).topics
-    except KafkaException as error:
-        raise BrokerError(error.args[0].str()) from error
-    return known
-
-
-def _touch(admin: AdminClient, topic: str, *, refusal: KafkaError) -> str:
-    if refusal.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-        return "there"
-    if refusal.code() != KafkaError._UNSUPPORTED_FEATURE:
-        return f"{refusal.name()}: {refusal.str()}"
-    described = admin.list_topics(topic, timeout=_METADATA_SECONDS).topics[topic]
-    return "created" if described.error is None else f"{described.error}"
-
-
-@cache
-def _asker() -> AdminClient:
-    """Keep one connection a process for the question below: probes ask it every few seconds."""
-    return AdminClient(_options(), logger=_library_log)
-
-
-def kafka_reason() -> str | None:
-    """Return why Kafka cannot be used, or None."""
-    try:
-        _asker().list_topics(timeout=2)
-    except KafkaException as error:
-        return str(error.args[0].str())
-    return None
