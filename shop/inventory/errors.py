@@ -42,7 +42,7 @@ class StockBelowHeld(Conflict):
 
 
 class UnknownSku(NotFound):
-    """No stock is kept under this SKU."""
+    """Nothing is kept or sold under this SKU, or not in the currency asked for."""
 
     code = "unknown_sku"
 

@@ -20,7 +20,7 @@ from shop.inventory.dto import Counted, Received, Released, StockLevel, Wanted
 from shop.inventory.errors import InsufficientStock, ReservationGone, StockBelowHeld, UnknownSku
 from shop.inventory.states import ReservationState, sources
 from shop.kernel.errors import IllegalTransition, Refusal
-from shop.kernel.transactions import joins_unit_of_work, unit_of_work
+from shop.kernel.transactions import current_unit_of_work, joins_unit_of_work, unit_of_work
 
 log = structlog.get_logger(__name__)
 
@@ -94,13 +94,14 @@ WITH reservation AS (
 SELECT sku, wanted, available FROM reservation LEFT JOIN short ON true ORDER BY sku
 """
 
-# Move a reservation, and with it each line's units by the two given signs.
+# Move reservations, and with them each line's units by the two given signs.
 _MOVE = """
 WITH moved AS (
     UPDATE inventory_reservation SET state = %(wanted)s, expires_at = NULL
-    WHERE id = %(id)s::uuid AND state = ANY(%(states)s::text[]) RETURNING id
+    WHERE id = ANY(%(ids)s::uuid[]) AND state = ANY(%(states)s::text[]) RETURNING id
 ), lines AS (
-    SELECT sku, quantity FROM inventory_reservation_line JOIN moved ON reservation_id = moved.id
+    SELECT sku, sum(quantity)::int AS quantity
+    FROM inventory_reservation_line JOIN moved ON reservation_id = moved.id GROUP BY sku
 ), stock AS (
     SELECT sku FROM inventory_stock WHERE sku = ANY(ARRAY(SELECT sku FROM lines)) ORDER BY sku FOR UPDATE
 ), changed AS (
@@ -110,7 +111,7 @@ WITH moved AS (
     FROM lines
     WHERE inventory_stock.sku = lines.sku AND inventory_stock.sku = ANY(ARRAY(SELECT sku FROM stock))
 )
-SELECT EXISTS (SELECT FROM moved)
+SELECT id FROM moved
 """
 
 # `xmax` is zero in a row this statement has inserted rather than updated.
@@ -181,15 +182,18 @@ def reallocate(*, reservation_id: UUID) -> None:
 
 @joins_unit_of_work
 def commit(*, reservation_id: UUID) -> None:
-    """Take an allocation's units off the shelf: they are sold."""
-    if not _moved(reservation_id, wanted=ReservationState.COMMITTED, on_hand=-1, held=-1):
-        raise _illegal(reservation_id=reservation_id, wanted=ReservationState.COMMITTED)
+    """Take an allocation's units off the shelf: they are sold.
+
+    It is done when the unit of work ends, for all of its orders at once: a consumer pays many in one unit, and stock
+    rows are locked in the order of their SKUs, and last of all. So is ReservationGone or IllegalTransition raised.
+    """
+    current_unit_of_work().gather(_commit_all, reservation_id)
 
 
 @joins_unit_of_work
 def release(*, reservation_id: UUID) -> Released:
     """Give back the units a checkout or an order holds; releasing again changes nothing and says so."""
-    if _moved(reservation_id, wanted=ReservationState.RELEASED, on_hand=0, held=-1):
+    if _moved([reservation_id], wanted=ReservationState.RELEASED, on_hand=0, held=-1):
         return Released.DONE
     if _state_of(reservation_id=reservation_id) is ReservationState.RELEASED:
         return Released.ALREADY
@@ -199,7 +203,7 @@ def release(*, reservation_id: UUID) -> Released:
 @joins_unit_of_work
 def restock(*, reservation_id: UUID) -> None:
     """Put sold units back on the shelf."""
-    if not _moved(reservation_id, wanted=ReservationState.RESTOCKED, on_hand=1, held=0):
+    if not _moved([reservation_id], wanted=ReservationState.RESTOCKED, on_hand=1, held=0):
         raise _illegal(reservation_id=reservation_id, wanted=ReservationState.RESTOCKED)
 
 
@@ -237,13 +241,20 @@ def set_on_hand(*, sku: str, on_hand: int) -> Counted:
     raise StockBelowHeld(sku=sku, on_hand=on_hand, held=held[0][0])
 
 
-def _moved(reservation_id: UUID, *, wanted: ReservationState, on_hand: int, held: int) -> bool:
-    """Move the reservation from any state the table allows, its units by the two signs; False when it is in none."""
+def _commit_all(reservation_ids: list[UUID]) -> None:
+    moved = _moved(reservation_ids, wanted=ReservationState.COMMITTED, on_hand=-1, held=-1)
+    for reservation_id in reservation_ids:
+        if reservation_id not in moved:
+            raise _illegal(reservation_id=reservation_id, wanted=ReservationState.COMMITTED)
+
+
+def _moved(reservation_ids: list[UUID], *, wanted: ReservationState, on_hand: int, held: int) -> set[UUID]:
+    """Move the reservations from any state the table allows, their units by the two signs; return which were in one."""
     states = [current.value for current in sources(wanted)]
-    [(moved,)] = _rows(
-        _MOVE, {"id": reservation_id, "states": states, "wanted": wanted.value, "on_hand": on_hand, "held": held}
+    moved = _rows(
+        _MOVE, {"ids": reservation_ids, "states": states, "wanted": wanted.value, "on_hand": on_hand, "held": held}
     )
-    return bool(moved)
+    return {reservation_id for (reservation_id,) in moved}
 
 
 def _state_of(*, reservation_id: UUID) -> ReservationState | None:

@@ -105,8 +105,10 @@ def listening(settings: Settings, db: None) -> Iterator[Group]:
     with connection.cursor() as cursor:
         cursor.execute(effects.TABLE)
     effects.poisoned.clear()
+    effects.poisoned_at_the_end.clear()
     yield group(name)
     effects.poisoned.clear()
+    effects.poisoned_at_the_end.clear()
     group.cache_clear()
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE test_effect")

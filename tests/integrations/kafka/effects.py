@@ -6,13 +6,15 @@ from django.db import connection
 
 from shop.kernel.events import UserAction
 from shop.kernel.tracing import current_trace
+from shop.kernel.transactions import current_unit_of_work
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS test_effect"
     " (event_id uuid, key uuid, n int, correlation text, causation text, place bigserial)"
 )
-# Keys whose events cannot be handled for now.
+# Keys whose events cannot be handled for now; those of the second kind only fail when their unit of work ends.
 poisoned: set[UUID] = set()
+poisoned_at_the_end: set[UUID] = set()
 
 
 def note(*, event: UserAction, event_id: UUID) -> None:
@@ -25,6 +27,12 @@ def note(*, event: UserAction, event_id: UUID) -> None:
         )
     if event.user_id in poisoned:
         raise ValueError("This key is poisoned.")
+    if event.user_id in poisoned_at_the_end:
+        current_unit_of_work().gather(_fail, event.user_id)
+
+
+def _fail(keys: list[UUID]) -> None:
+    raise ValueError(f"{len(keys)} poisoned.")
 
 
 def effects(*keys: UUID) -> list[tuple[UUID, int]]:

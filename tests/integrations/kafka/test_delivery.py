@@ -132,8 +132,11 @@ def test_parked_events_are_drained_in_order(listening: Group, now: datetime) -> 
     assert Inbox.objects.count() == 3
 
 
-def test_after_eight_attempts_it_is_a_dead_letter_and_holds_nobody_back(listening: Group, now: datetime) -> None:
-    effects.poisoned.add(POISON)
+@pytest.mark.parametrize("poisoned", [effects.poisoned, effects.poisoned_at_the_end], ids=["at once", "at the end"])
+def test_after_eight_attempts_it_is_a_dead_letter_and_holds_nobody_back(
+    listening: Group, poisoned: set[UUID], now: datetime
+) -> None:
+    poisoned.add(POISON)
     tell(POISON, POISON)
     deliver(group=listening, events=told(), now=now)
 
@@ -142,7 +145,7 @@ def test_after_eight_attempts_it_is_a_dead_letter_and_holds_nobody_back(listenin
 
     # The second became the first of its key with the eighth failure, and was tried at once.
     assert parked() == [(str(POISON), "dead", 8), (str(POISON), "waiting", 1)]
-    effects.poisoned.clear()
+    poisoned.clear()
     assert parking.redrive_due(now=now + timedelta(days=30)) == 1
     assert effects.effects(POISON) == [(POISON, 2)]
 

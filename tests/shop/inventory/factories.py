@@ -41,10 +41,11 @@ def reservation_in(state: ReservationState, *, holder: UUID = HOLDER, **quantiti
             services.allocate(reservation_id=reservation_id)
         if state in {ReservationState.COMMITTED, ReservationState.RESTOCKED}:
             services.commit(reservation_id=reservation_id)
-        if state is ReservationState.RESTOCKED:
-            services.restock(reservation_id=reservation_id)
         if state is ReservationState.RELEASED:
             services.release(reservation_id=reservation_id)
+    if state is ReservationState.RESTOCKED:
+        with open_unit_of_work():
+            services.restock(reservation_id=reservation_id)
     return reservation_id
 
 

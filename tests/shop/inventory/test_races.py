@@ -1,5 +1,6 @@
 """Shoppers at the same instant, with real threads and connections of their own."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -181,3 +182,24 @@ def test_small_and_large_wishes_never_oversell() -> None:
     held = sum(9 if place == 9 else 1 for place, result in enumerate(results) if result is None)
     assert all(result is None or isinstance(result, InsufficientStock) for result in results)
     assert stock_of("MUG") == (10, held)
+
+
+def test_units_that_sell_many_orders_cross_without_deadlock() -> None:
+    stocked(MUG=5, TEA=5)
+    mug, other_mug = [reservation_in(ReservationState.ALLOCATED, MUG=1) for _ in range(2)]
+    tea, other_tea = [reservation_in(ReservationState.ALLOCATED, TEA=1) for _ in range(2)]
+    half_way = threading.Barrier(2)
+
+    def selling(first: UUID, second: UUID) -> Callable[[], object]:
+        def sell() -> None:
+            services.commit(reservation_id=first)
+            half_way.wait(30)
+            services.commit(reservation_id=second)
+
+        return sell
+
+    results = at_once([selling(mug, tea), selling(other_tea, other_mug)])
+
+    assert outcomes(results) == {"NoneType": 2}
+    assert (stock_of("MUG"), stock_of("TEA")) == ((3, 0), (3, 0))
+    assert conservation_report() == []
