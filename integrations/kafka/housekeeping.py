@@ -10,6 +10,7 @@ from integrations.kafka.drafts import draft_name
 from integrations.kafka.groups import group_names
 from integrations.kafka.models import Parked, Replay
 from shop.kernel.outbox.instants import first_id_at
+from shop.kernel.outbox.partitions import kept_since
 
 # Partitions of the log go by whole weeks: an event must never outlive its inbox row, or a replay would repeat it.
 _LONGER = timedelta(days=21)
@@ -17,8 +18,12 @@ _CHUNK = 10_000
 
 
 def forget_old_inbox_rows(*, now: datetime) -> int:
-    """Delete the inbox rows of events that left the log three weeks ago, drafts included; return how many."""
-    before = first_id_at(now - timedelta(days=settings.EVENT_LOG_KEPT_DAYS) - _LONGER)
+    """Delete the inbox rows of events that left the log three weeks ago, drafts included; return how many.
+
+    An event that Kafka has not taken keeps the log longer than EVENT_LOG_KEPT_DAYS, and with it the inbox.
+    """
+    left = min(now - timedelta(days=settings.EVENT_LOG_KEPT_DAYS), kept_since())
+    before = first_id_at(left - _LONGER)
     return sum(_forget(consumer, before=str(before)) for consumer in [*group_names(), *_drafts()])
 
 

@@ -9,10 +9,11 @@ from django.core.cache import cache
 from django.core.mail.backends.base import BaseEmailBackend
 from pytest_django.fixtures import Settings
 
-from notifications import services, tasks
+from notifications import services
 from notifications.dto import Delivery
 from notifications.models import Mail
 from notifications.states import State
+from notifications.tasks import mails as tasks
 from orders.dto import OrderView
 from shop.kernel.clock import utc_now
 from tests.notifications.factories import MailServer, written

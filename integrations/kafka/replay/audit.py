@@ -32,7 +32,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class ReplayRequest:
     """What somebody wants replayed, for whom, and why.
 
     `consumers` are the groups that handle the events, or, in mode `retell`, the one outside the shop that hears them.
@@ -48,16 +48,16 @@ class Order:
     effects: Sequence[str] = ()
 
 
-def begin(order: Order) -> Replay:
+def begin(wanted: ReplayRequest) -> Replay:
     """Write the audit row of a replay that is about to begin."""
     return Replay.objects.create(
-        mode=order.mode.value,
-        selection=_described(order.selection),
-        consumers=list(order.consumers),
-        who=order.who,
-        reason=order.reason,
-        expected=order.expected,
-        effects=list(order.effects),
+        mode=wanted.mode.value,
+        selection=_described(wanted.selection),
+        consumers=list(wanted.consumers),
+        who=wanted.who,
+        reason=wanted.reason,
+        expected=wanted.expected,
+        effects=list(wanted.effects),
         started_at=utc_now(),
     )
 

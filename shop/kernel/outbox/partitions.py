@@ -12,6 +12,8 @@ from shop.kernel.outbox.instants import first_id_at, instant_of
 WEEKS_AHEAD = 8
 _WEEK = timedelta(days=7)
 _PREFIX = "event_log_p"
+# Whoever tells an event waits behind us while we wait for a lock: a dump or a long read may hold it.
+_IMPATIENT = "SET LOCAL lock_timeout = '100ms'"
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +86,7 @@ def _make(week: date) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('event_log_partitions'))")
         if week in _existing_weeks():
             return
+        cursor.execute(_IMPATIENT)
         cursor.execute(f"CREATE TABLE {name} (LIKE event_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
         if _oldest_stray():
             cursor.execute("ALTER TABLE event_log_default DISABLE TRIGGER event_log_append_only")
@@ -100,6 +103,7 @@ def _make(week: date) -> None:
 
 def _drop(week: date) -> None:
     name = f"{_PREFIX}{week:%Y%m%d}"
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_IMPATIENT)
         cursor.execute(f"DROP TABLE IF EXISTS {name}")
     log.info("event_log.partition_dropped", partition=name)

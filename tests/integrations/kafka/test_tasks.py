@@ -11,6 +11,8 @@ from integrations.kafka.models import Inbox, Parked
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.instants import first_id_at
+from shop.kernel.outbox.models import PendingEvent
+from shop.kernel.outbox.services import keep_partitions
 from tests.integrations.kafka import effects
 from tests.integrations.kafka.conftest import tell
 from tests.integrations.kafka.test_delivery import told
@@ -41,6 +43,19 @@ def test_inbox_rows_outlive_the_log_and_then_go(listening: Group) -> None:
     assert forget_old_inbox_rows(now=now) == 1
 
     assert list(Inbox.objects.values_list("event_id", flat=True)) == [young]
+
+
+def test_inbox_rows_stay_as_long_as_an_event_of_their_time_waits_for_kafka(listening: Group) -> None:
+    now = utc_now()
+    waiting, handled = (first_id_at(now - timedelta(days=days)) for days in (150, 120))
+    PendingEvent.objects.create(event_id=waiting, key=KEY, shard=0)
+    keep_partitions(now=now - timedelta(days=150))
+    Inbox.objects.create(consumer=listening.name, event_id=handled, handled_at=now)
+
+    assert forget_old_inbox_rows(now=now) == 0
+    PendingEvent.objects.all().delete()
+    keep_partitions(now=now)
+    assert forget_old_inbox_rows(now=now) == 1
 
 
 @pytest.mark.django_db

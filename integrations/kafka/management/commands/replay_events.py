@@ -16,7 +16,7 @@ from integrations.kafka.errors import CannotResume, DatabaseAway, NoHandler, Not
 from integrations.kafka.groups import Group, group, group_names
 from integrations.kafka.models import Replay
 from integrations.kafka.replay import announcing
-from integrations.kafka.replay.audit import Mode, Order, begin, unfinished
+from integrations.kafka.replay.audit import Mode, ReplayRequest, begin, unfinished
 from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.retelling import TARGET
 from integrations.kafka.replay.running import carry_out
@@ -83,7 +83,7 @@ class Command(BaseCommand):
             return
         _check(options, announced.count)
         audit = begin(
-            Order(
+            ReplayRequest(
                 mode=mode,
                 selection=announced.selection,
                 consumers=consumers,

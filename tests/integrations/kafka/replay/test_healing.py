@@ -14,7 +14,7 @@ from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Inbox, Parked, Replay
 from integrations.kafka.replay import healing
-from integrations.kafka.replay.audit import Mode, Order, begin, selection_of
+from integrations.kafka.replay.audit import Mode, ReplayRequest, begin, selection_of
 from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.running import carry_out
 from integrations.kafka.republish import republish_unheard
@@ -103,7 +103,7 @@ def test_replay_refuses_what_is_not_said_clearly(holes: Group, arguments: list[s
 
 def begun(group: Group, *, expected: int, selection: Selection | None = None) -> Replay:
     return begin(
-        Order(
+        ReplayRequest(
             mode=Mode.HEAL,
             selection=selection or Selection(),
             consumers=[group.name],

@@ -16,14 +16,14 @@ from django.db.models import F
 from integrations.analytics import services
 from integrations.analytics.models import DailyCount, DraftCount
 from integrations.analytics.rebuilding import DailyCounts, Difference
-from integrations.kafka import drafts
+from integrations.kafka import drafts, housekeeping
 from integrations.kafka.delivery import deliver
 from integrations.kafka.envelope import of_log
 from integrations.kafka.groups import group
 from integrations.kafka.housekeeping import forget_old_inbox_rows
 from integrations.kafka.models import Inbox, Replay
 from integrations.kafka.replay import rebuilding
-from integrations.kafka.replay.audit import Mode, Order, begin
+from integrations.kafka.replay.audit import Mode, ReplayRequest, begin
 from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.running import carry_out
 from shop.kernel.clock import utc_now
@@ -151,10 +151,10 @@ def begun(until: str, *, expected: int) -> Replay:
     selection = Selection(
         types=(TYPE,), since=datetime.fromisoformat(until) - timedelta(days=1), until=datetime.fromisoformat(until)
     )
-    order = Order(
+    wanted = ReplayRequest(
         mode=Mode.REBUILD, selection=selection, consumers=["analytics"], who="test", reason="test", expected=expected
     )
-    return begin(order)
+    return begin(wanted)
 
 
 def test_live_events_are_counted_meanwhile_and_none_is_lost_or_doubled(counted: Figures, until: str) -> None:
@@ -291,14 +291,19 @@ def test_a_log_that_has_lost_a_day_meanwhile_makes_nothing_anew(
     assert figures() == wrong
 
 
-def test_the_draft_of_a_rebuild_nobody_went_on_with_goes_with_the_log(counted: Figures, until: str) -> None:
+def test_the_draft_of_a_rebuild_nobody_went_on_with_goes_with_the_log(
+    counted: Figures, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop, audit = threading.Event(), begun(until, expected=60)
     with pytest.raises(Stopped):
         carry_out(audit=audit, pace=Pace(per_second=20, stop=stop, say=print), progress=lambda _: stop.set())
     drafted = Inbox.objects.exclude(consumer="analytics")
     assert drafted.count() == 2
+    later = utc_now() + timedelta(days=200)
+    # The log has gone meanwhile: nothing keeps the inbox any longer.
+    monkeypatch.setattr(housekeeping, "kept_since", lambda: later)
 
-    forget_old_inbox_rows(now=utc_now() + timedelta(days=200))
+    forget_old_inbox_rows(now=later)
 
     assert not drafted.exists()
 

@@ -12,7 +12,7 @@ from integrations.kafka.client import Received, read_back
 from integrations.kafka.envelope import arrived
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Replay
-from integrations.kafka.replay.audit import Mode, Order, begin
+from integrations.kafka.replay.audit import Mode, ReplayRequest, begin
 from integrations.kafka.replay.pace import Pace, Stopped
 from integrations.kafka.replay.running import carry_out
 from integrations.kafka.republish import republish_unheard
@@ -77,10 +77,10 @@ def test_a_consumer_that_has_not_heard_them_passes_them_by_as_well(listening: Gr
 def test_interrupted_it_queues_nothing_twice(listening: Group) -> None:
     tell(*[new_id()] * 10)
     PendingEvent.objects.all().delete()
-    order = Order(
+    wanted = ReplayRequest(
         mode=Mode.RETELL, selection=Selection(), consumers=["warehouse"], who="test", reason="test", expected=10
     )
-    audit, stop = begin(order), threading.Event()
+    audit, stop = begin(wanted), threading.Event()
 
     with pytest.raises(Stopped):
         carry_out(audit=audit, pace=Pace(per_second=40, stop=stop, say=print), progress=lambda _: stop.set())
