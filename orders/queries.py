@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 from django.db.models import Min, Q
 
 from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEntry
@@ -16,6 +15,7 @@ from orders.states import PaymentStatus, Status
 from shop.kernel.ids import as_uuid, normal_order_number
 from shop.kernel.money import Money
 from shop.kernel.priced import PricedLine, Totals
+from shop.kernel.rows import rows_of
 from shop.kernel.stories import Moment, Story, clock_text
 
 _NEWEST = UUID(int=2**128 - 1)
@@ -61,7 +61,7 @@ def orders_of(
         where, place = " WHERE o.user_id = %s AND o.id > %s ORDER BY o.id ASC LIMIT %s", before
     else:
         where, place = " WHERE o.user_id = %s AND o.id < %s ORDER BY o.id DESC LIMIT %s", after or _NEWEST
-    return [_view(row) for row in _rows(_SEVERAL + where, [user_id, place, limit])]
+    return [_view(row) for row in rows_of(_SEVERAL + where, [user_id, place, limit])]
 
 
 def find(*, text: str) -> UUID | None:
@@ -104,7 +104,7 @@ def payable(*, order_id: UUID) -> PayableOrder | None:
 
 def payables(*, order_ids: Sequence[UUID]) -> dict[UUID, PayableOrder]:
     """Return what payments must know of several orders; those there are not are missing from the answer."""
-    rows = _rows(f"{_PAYABLE} WHERE id = ANY(%s::uuid[])", [list(order_ids)])
+    rows = rows_of(f"{_PAYABLE} WHERE id = ANY(%s::uuid[])", [list(order_ids)])
     return {row["id"]: _payable(row) for row in rows}
 
 
@@ -121,7 +121,7 @@ def taken_as_paid(*, since: datetime, limit: int, after: UUID | None = None) -> 
           AND (%s::uuid IS NULL OR id > %s::uuid)
         ORDER BY id LIMIT %s
     """
-    return [_payable(row) for row in _rows(_PAYABLE + where, [since, after, after, limit])]
+    return [_payable(row) for row in rows_of(_PAYABLE + where, [since, after, after, limit])]
 
 
 def mail_order(*, order_id: UUID) -> MailOrder | None:
@@ -177,17 +177,10 @@ def due_since() -> datetime | None:
 
 
 def _one(statement: str, parameters: list[UUID | None]) -> OrderView:
-    rows = _rows(statement, parameters)
+    rows = rows_of(statement, parameters)
     if not rows:
         raise OrderNotFound
     return _view(rows[0])
-
-
-def _rows(statement: str, parameters: Sequence[UUID | int | datetime | list[UUID] | None]) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _view(row: dict[str, Any]) -> OrderView:

@@ -13,13 +13,6 @@ class PaymentNotFound(NotFound):
         super().__init__("There is no such payment.", payment_id=str(payment_id))
 
 
-class OrderNotFound(NotFound):
-    """There is no such order, or it is somebody else's."""
-
-    def __init__(self, *, order_id: UUID | str) -> None:
-        super().__init__("There is no such order.", order_id=str(order_id))
-
-
 class OrderNotPayable(Conflict):
     """The order is paid, called off, or past its deadline."""
 
@@ -79,6 +72,24 @@ class GatewayDown(Unavailable):
         super().__init__("The payment provider does not answer.", retry_after_seconds=retry_after_seconds, **data)
 
 
+class GatewayDeniesPayment(Conflict):
+    """The gateway does not know the session it gave us, or will not touch it. A person has to look there."""
+
+    code = "gateway_denies_payment"
+
+    def __init__(self, *, payment_id: UUID, why: str) -> None:
+        super().__init__("The payment provider denies this payment.", payment_id=str(payment_id), provider_code=why)
+
+
+class NotInReview(Conflict):
+    """Only what waits for a person can be given up by one."""
+
+    code = "not_in_review"
+
+    def __init__(self, *, entity: str) -> None:
+        super().__init__(f"This {entity} is not in review.")
+
+
 class RefundNotFound(NotFound):
     """There is no such refund."""
 
@@ -99,6 +110,24 @@ class RefundExceedsCaptured(Conflict):
         )
 
 
+class RefundAtGateway(Conflict):
+    """The gateway has the refund: it is not given up, or its money would go back twice."""
+
+    code = "refund_at_gateway"
+
+    def __init__(self, *, refund_id: UUID, state: str) -> None:
+        super().__init__("The payment provider has this refund.", refund_id=str(refund_id), state=state)
+
+
+class RefundInReview(Conflict):
+    """What the gateway says of the refund contradicts us: a person looks before anything is given back anew."""
+
+    code = "refund_in_review"
+
+    def __init__(self, *, refund_id: UUID) -> None:
+        super().__init__("This refund is in review; look at it first.", refund_id=str(refund_id))
+
+
 class NothingLeftToRefund(Conflict):
     """All that came is back, or on its way back."""
 
@@ -108,13 +137,13 @@ class NothingLeftToRefund(Conflict):
         super().__init__("Nothing is left to give back: all of it is back or on its way.", payment_id=str(payment_id))
 
 
-class CallbackNotRetryable(Conflict):
-    """The callback was applied already, or is waiting for its turn."""
+class CallbackNotStuck(Conflict):
+    """The callback was applied or dismissed already, or is waiting for its turn."""
 
-    code = "callback_not_retryable"
+    code = "callback_not_stuck"
 
     def __init__(self, *, state: str) -> None:
-        super().__init__("This callback needs no retry.", state=state)
+        super().__init__("This callback waits for nobody.", state=state)
 
 
 class FindingNotFound(NotFound):

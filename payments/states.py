@@ -35,6 +35,7 @@ class CallbackState(StrEnum):
     PARKED = "parked"
     QUARANTINED = "quarantined"
     DEAD = "dead"
+    DISMISSED = "dismissed"
 
 
 class Source(StrEnum):

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import takewhile
+from time import monotonic
 from uuid import UUID
 
 import structlog
@@ -15,7 +17,7 @@ from payments.dto import Processing
 from payments.ports import GatewayRefused, GatewayUnavailable
 from payments.services.circuits import GatewayHeldBack
 from shop.kernel.clock import utc_now
-from shop.kernel.clockwatch.services import may_enforce
+from shop.kernel.clockwatch.services import may_enforce, may_forget
 from shop.kernel.clockwatch.uptime import uptime
 
 log = structlog.get_logger(__name__)
@@ -23,6 +25,8 @@ log = structlog.get_logger(__name__)
 BATCH = 200
 # After so many silences in a row the gateway is down, and asking on would only keep the worker waiting.
 SILENCES = 5
+# A gateway that answers slowly must not keep the worker from mails and events; who is left has the next turn.
+RUN_SECONDS = 25
 
 
 @shared_task(name="payments.tasks.settle_callback")
@@ -35,14 +39,14 @@ def settle_callback(*, callback_id: str, **_: object) -> None:
 def settle_callbacks(**_: object) -> None:
     """Process the callbacks whose wake-up was lost, whose gateway failed, or whose payment was not known yet."""
     due = queries.due_callbacks(now=utc_now(), limit=BATCH)
-    _each(due, lambda callback_id: services.process_callback(callback_id=callback_id, now=utc_now()))
+    _each(_in_time(due), lambda callback_id: services.process_callback(callback_id=callback_id, now=utc_now()))
 
 
 @shared_task(name="payments.tasks.poll_attempts")
 def poll_attempts(**_: object) -> None:
     """Ask the gateways about the attempts whose turn has come."""
     due = queries.due_polls(now=utc_now(), limit=BATCH)
-    _each(due, lambda attempt_id: services.poll(attempt_id=attempt_id, now=utc_now()))
+    _each(_in_time(due), lambda attempt_id: services.poll(attempt_id=attempt_id, now=utc_now()))
 
 
 @shared_task(name="payments.tasks.settle_refund")
@@ -55,7 +59,7 @@ def settle_refund(*, refund_id: str, **_: object) -> None:
 def settle_refunds(**_: object) -> None:
     """Send the refunds whose sender was killed or not answered, and ask about those under way or done."""
     due = queries.due_refunds(now=utc_now(), limit=BATCH)
-    _each(due, lambda refund_id: services.poll_refund(refund_id=refund_id, now=utc_now()))
+    _each(_in_time(due), lambda refund_id: services.poll_refund(refund_id=refund_id, now=utc_now()))
 
 
 @shared_task(name="payments.tasks.expire_orders")
@@ -65,6 +69,16 @@ def expire_orders(**_: object) -> None:
     window = settings.PAYMENT_WINDOW_SECONDS
     if may_enforce(what="orders", window_seconds=window, now=now, uptime=uptime()):
         _each(_overdue(now), lambda order_id: services.expire_order(order_id=order_id, now=utc_now()))
+
+
+@shared_task(name="payments.tasks.forget_callback_bodies")
+def forget_callback_bodies(**_: object) -> None:
+    """Empty what gateways said long ago, by a clock that can be believed."""
+    now = utc_now()
+    if may_forget(now=now, uptime=uptime()):
+        ends_at = monotonic() + RUN_SECONDS
+        while services.forget_callback_bodies(now=now) and monotonic() < ends_at:
+            pass
 
 
 # It may run for longer than a lost task is waited for: acknowledged at once, and made up for within the hour.
@@ -85,6 +99,12 @@ def _overdue(now: datetime) -> Iterator[UUID]:
     while page:
         yield from page
         page = orders.overdue(now=now, limit=BATCH, after=page[-1])
+
+
+def _in_time(due: Iterable[UUID]) -> Iterator[UUID]:
+    """Yield what is due, the longest overdue first, while a run lasts."""
+    ends_at = monotonic() + RUN_SECONDS
+    return takewhile(lambda _: monotonic() < ends_at, due)
 
 
 def _each(ids: Iterable[UUID], serve: Callable[[UUID], object]) -> None:

@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders import queries as orders
+from orders.errors import OrderNotFound
 from payments import queries, services
 from payments.dto import PaymentView
-from payments.errors import OrderNotFound, PaymentNotFound
+from payments.errors import PaymentNotFound
 from payments.serializers import (
     CancelPaymentRequest,
     PaymentPageSchema,

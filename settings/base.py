@@ -168,7 +168,6 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {},
     "POSTPROCESSING_HOOKS": ["shop.kernel.http.schema.add_probes", "shop.kernel.http.schema.add_problem_responses"],
 }
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
@@ -294,6 +293,8 @@ CALLBACK_RETRY_DELAYS_SECONDS = env.list(
 )
 CALLBACK_TOLERANCE_SECONDS = 300
 CALLBACK_MAX_BYTES = 256 * 1024
+# What the gateways said. That they said it is known for ever.
+CALLBACK_BODIES_KEPT_DAYS = env.int("CALLBACK_BODIES_KEPT_DAYS", default=90)
 
 # --- events, tasks, analytics -----------------------------------------------------------------------------
 

@@ -119,6 +119,7 @@ CLOCK = {
     "payments.tasks.settle_refunds": 10,
     "payments.tasks.expire_orders": 10,
     "payments.tasks.reconcile": 3_600,
+    "payments.tasks.forget_callback_bodies": 3_600,
     "notifications.tasks.send_mails": 5,
     "notifications.tasks.send_webhooks": 5,
     "notifications.tasks.forget_old_webhooks": 3_600,

@@ -36,9 +36,16 @@ class Staff:
                 yield Act(0.12, f"staff refunds {attempt['name']}", partial(self._refund, attempt))
             if attempt["review_reason"]:
                 yield Act(0.1, f"staff looks at {attempt['name']}", partial(self.look_at, attempt["id"]))
-
+        yield from self._about_refunds()
         for finding in self._audit.findings:
             yield Act(0.1, f"staff fixes {finding['name']}", partial(self.fix, finding["id"]))
+
+    def _about_refunds(self) -> Iterator[Act]:
+        for refund in self._audit.refunds:
+            if refund["review_reason"]:
+                yield Act(0.1, f"staff gives up {refund['name']}", partial(self.give_up_refund, refund["id"]))
+            elif refund["status"] in {"rejected", "reversed"}:
+                yield Act(0.05, f"staff gives back {refund['name']} again", partial(self.give_back_again, refund["id"]))
 
     def send(self, order_id: UUID) -> str:
         """Send a paid order's goods."""
@@ -55,6 +62,18 @@ class Staff:
         return self._do(
             "staff looks at a refund",
             lambda: payments.settle_refund(refund_id=refund_id, source=Source.STAFF, now=self._world.now()),
+        )
+
+    def give_up_refund(self, refund_id: UUID) -> str:
+        """Say that nothing more will come of a refund that waits for a person."""
+        return self._do(
+            "staff gives a refund up", lambda: payments.give_up_refund(refund_id=refund_id, now=self._world.now())
+        )
+
+    def give_back_again(self, refund_id: UUID) -> str:
+        """Give back once more what came to nothing."""
+        return self._do(
+            "staff gives back again", lambda: payments.give_back_again(refund_id=refund_id, now=self._world.now())
         )
 
     def fix(self, finding_id: UUID) -> str:

@@ -31,6 +31,8 @@ def _attempt_acts(attempt: Attempt) -> tuple[Action, ...]:
         acts.append(Action("Ask the gateway now", reverse("admin:payments_attempt_ask", args=[attempt.pk])))
     if attempt.status in OPEN and not attempt.needs_review:
         acts.append(Action("Cancel", reverse("admin:payments_attempt_cancel", args=[attempt.pk])))
+    if attempt.needs_review or (attempt.status in OPEN and attempt.expires_at <= utc_now()):
+        acts.append(Action("Give up", reverse("admin:payments_attempt_give_up", args=[attempt.pk])))
     return (*acts, *refund_act(attempt))
 
 
@@ -61,10 +63,11 @@ class AttemptAdmin(GatewayAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the addresses of what may be done."""
-        return [refund_url(self), self.acting("ask", _ask), self.acting("cancel", _cancel), *super().get_urls()]
+        acts = [self.acting("ask", _ask), self.acting("cancel", _cancel), self.acting("give_up", _give_up)]
+        return [refund_url(self), *acts, *super().get_urls()]
 
     def offered(self, row: Attempt) -> tuple[Action, ...]:
-        """Ask the gateway while it may know more; call off what is under way; give back what came."""
+        """Ask the gateway while it may know more; call off what is under way; give up; give back what came."""
         return _attempt_acts(row)
 
     def found(self, rows: QuerySet[Attempt], text: str) -> QuerySet[Attempt]:
@@ -146,3 +149,8 @@ def _cancel(request: HttpRequest, attempt: Attempt) -> str:
     caller = Caller(id=UUID(str(request.user.pk)), guest=False, staff=True)
     cancelled = services.cancel_attempt(caller=caller, payment_id=attempt.pk, now=utc_now())
     return f"Closed at the gateway, now {cancelled.status}."
+
+
+def _give_up(_request: HttpRequest, attempt: Attempt) -> str:
+    ended = services.give_up_payment(payment_id=attempt.pk, now=utc_now())
+    return f"Given up, now {ended.status}. What the gateway took for it has to be given back there."

@@ -25,7 +25,10 @@ _STATE_COLOURS = {"applied": "success", "parked": "warning", "quarantined": "dan
 def _callback_acts(callback: Callback) -> tuple[Action, ...]:
     if callback.state not in _STUCK:
         return ()
-    return (Action("Retry", reverse("admin:payments_callback_retry", args=[callback.pk])),)
+    return (
+        Action("Retry", reverse("admin:payments_callback_retry", args=[callback.pk])),
+        Action("Dismiss", reverse("admin:payments_callback_dismiss", args=[callback.pk])),
+    )
 
 
 @admin.register(Callback)
@@ -44,10 +47,10 @@ class CallbackAdmin(GatewayAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the addresses of what may be done."""
-        return [self.acting("retry", _retry), *super().get_urls()]
+        return [self.acting("retry", _retry), self.acting("dismiss", _dismiss), *super().get_urls()]
 
     def offered(self, row: Callback) -> tuple[Action, ...]:
-        """Retry what is stuck."""
+        """Retry what is stuck, or wave it through."""
         return _callback_acts(row)
 
     def found(self, rows: QuerySet[Callback], text: str) -> QuerySet[Callback]:
@@ -66,8 +69,8 @@ class CallbackAdmin(GatewayAdmin):
 
     @display(description="body")
     def body_text(self, callback: Callback) -> str:
-        """Return the body; it was verified, so it is text."""
-        return bytes(callback.body).decode(errors="replace")
+        """Return the body; it was verified, so it is text. After a while only the row is kept."""
+        return bytes(callback.body).decode(errors="replace") or "forgotten"
 
 
 def callbacks_panel(*, order_id: UUID) -> Panel:
@@ -93,6 +96,11 @@ def callbacks_panel(*, order_id: UUID) -> Panel:
             for callback in told
         ),
     )
+
+
+def _dismiss(_request: HttpRequest, callback: Callback) -> str:
+    services.dismiss_callback(callback_id=callback.pk)
+    return "The callback is waved through; nothing was booked for it."
 
 
 def _retry(_request: HttpRequest, callback: Callback) -> str:

@@ -16,7 +16,6 @@ from payments.admin.gateways import GatewayAdmin
 from payments.dto import RefundView
 from payments.models import Attempt
 from payments.serializers import LONGEST_REASON
-from shop.kernel.admin import money_text
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money, exponent
@@ -45,7 +44,7 @@ class RefundForm(forms.Form):
         super().__init__(data, initial={"amount": left.major(), "once": new_id()})
         self.left = left
         self.fields["amount"].label = f"Amount in {left.currency}"
-        self.fields["amount"].help_text = f"{left.major()} {left.currency} can be given back."
+        self.fields["amount"].help_text = f"{left} can be given back."
 
     def clean_amount(self) -> Money:
         """Return the money that is meant; digits the currency does not have, and nothing at all, are refused."""
@@ -58,14 +57,9 @@ class RefundForm(forms.Form):
 
 def refund_act(attempt: Attempt) -> tuple[Action, ...]:
     """Return the way to this page, where something is left to be given back."""
-    if not left_of(attempt):
+    if not services.refundable(attempt=attempt):
         return ()
     return (Action("Refund…", reverse("admin:payments_attempt_refund", args=[attempt.pk])),)
-
-
-def left_of(attempt: Attempt) -> Money:
-    """Return what came and is neither back nor on its way back."""
-    return Money(attempt.captured - attempt.refund_held, attempt.currency)
 
 
 def refund_url(page: GatewayAdmin) -> URLPattern:
@@ -90,7 +84,7 @@ def _answer(page: GatewayAdmin, request: HttpRequest, attempt: Attempt) -> HttpR
     home = reverse("admin:payments_attempt_change", args=[attempt.pk])
     back = way_back(request, otherwise=home)
     # The button that leads here posts as all buttons do; only the form itself says how much.
-    form = RefundForm(request.POST if "amount" in request.POST else None, left=left_of(attempt))
+    form = RefundForm(request.POST if "amount" in request.POST else None, left=services.refundable(attempt=attempt))
     if not form.is_valid():
         context = {
             **page.admin_site.each_context(request),
@@ -116,6 +110,5 @@ def _give_back(payment_id: UUID, form: RefundForm) -> str:
 
 def outcome(refund: RefundView) -> str:
     """Return what the admin's log and the page say of a refund somebody has just asked for."""
-    money = money_text(refund.amount.amount, refund.amount.currency)
     code = f" ({refund.failure_code})" if refund.failure_code else ""
-    return f"Refund of {money}: {refund.status}{code}."
+    return f"Refund of {refund.amount}: {refund.status}{code}."

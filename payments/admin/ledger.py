@@ -43,10 +43,7 @@ class PostingAdmin(LongList, ReadOnlyAdmin):
     @action(description="Balances", permissions=["view"], url_path="balances", icon="account_balance")
     def balances(self, request: HttpRequest) -> HttpResponse:
         """Show what is in every account, by gateway and currency: one statement, which reads the whole ledger."""
-        rows = [
-            [one.account, one.gateway, money_text(one.amount.amount, one.amount.currency)]
-            for one in services.balances()
-        ]
+        rows = [[one.account, one.gateway, one.amount] for one in services.balances()]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -33,9 +33,12 @@ _UNDONE = frozenset({RefundStatus.REJECTED, RefundStatus.REVERSED})
 
 
 def _acts(refund: Refund) -> tuple[Action, ...]:
-    if refund.status in _UNDONE:
+    if refund.status in _UNDONE and not refund.needs_review:
         return (Action("Give back once more", reverse("admin:payments_refund_again", args=[refund.pk])),)
-    return (Action("Ask the gateway now", reverse("admin:payments_refund_ask", args=[refund.pk])),)
+    ask = Action("Ask the gateway now", reverse("admin:payments_refund_ask", args=[refund.pk]))
+    if not refund.needs_review:
+        return (ask,)
+    return (ask, Action("Give up", reverse("admin:payments_refund_give_up", args=[refund.pk])))
 
 
 class RefundMoveInline(HistoryInline):
@@ -62,10 +65,11 @@ class RefundAdmin(GatewayAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the addresses of what may be done."""
-        return [self.acting("ask", _ask), self.acting("again", _again), *super().get_urls()]
+        acts = [self.acting("ask", _ask), self.acting("again", _again), self.acting("give_up", _give_up)]
+        return [*acts, *super().get_urls()]
 
     def offered(self, row: Refund) -> tuple[Action, ...]:
-        """Ask the gateway while it may know more; begin anew what came to nothing."""
+        """Ask the gateway while it may know more; give up; begin anew what came to nothing."""
         return _acts(row)
 
     def found(self, rows: QuerySet[Refund], text: str) -> QuerySet[Refund]:
@@ -128,11 +132,16 @@ def _ask(_request: HttpRequest, refund: Refund) -> str:
     return f"The gateway was asked: {settlement.outcome}, now {settlement.status}."
 
 
+def _give_up(_request: HttpRequest, refund: Refund) -> str:
+    ended = services.give_up_refund(refund_id=refund.pk, now=utc_now())
+    return f"Given up, now {ended.status}."
+
+
 def _again(_request: HttpRequest, refund: Refund) -> str:
     """Give the same amount back once more, or what is left; asked twice about the same refund, it is done once."""
     if refund.status not in _UNDONE:
         return f"Nothing to do: this refund is {refund.status}."
     fresh = services.give_back_again(refund_id=refund.pk, now=utc_now())
     wanted = Money(refund.amount, refund.currency)
-    less = f" Of {money_text(wanted.amount, wanted.currency)} only this was left." if fresh.amount < wanted else ""
+    less = f" Of {wanted} only this was left." if fresh.amount < wanted else ""
     return outcome(fresh) + less

@@ -49,6 +49,7 @@ class Callback(models.Model):
                 name="payments_callback_due",
             ),
             models.Index(fields=["gateway", "session_id"], name="payments_callback_session"),
+            models.Index(fields=["received_at"], condition=~Q(body=b""), name="payments_callback_bodies"),
             models.Index(
                 fields=["state"],
                 condition=Q(state__in=["parked", "quarantined", "dead"]),

@@ -1,8 +1,6 @@
-"""Reads of payments: `rows` has those the services and others work with, `telling` those that explain an order."""
+"""Reads of payments: `rows` for services and others, `books` for reconciliation, `telling` to explain an order."""
 
 from payments.queries.rows import (
-    ATTEMPT_COLUMNS,
-    REFUND_COLUMNS,
     UNANSWERED_REVIEW,
     AttemptRow,
     RefundRow,
@@ -26,7 +24,6 @@ from payments.queries.rows import (
     refund_row,
     refund_rows,
     refund_view,
-    refunds_of,
     refunds_page,
     stuck,
     view_of,
@@ -34,8 +31,6 @@ from payments.queries.rows import (
 from payments.queries.telling import story
 
 __all__ = [
-    "ATTEMPT_COLUMNS",
-    "REFUND_COLUMNS",
     "UNANSWERED_REVIEW",
     "AttemptRow",
     "RefundRow",
@@ -59,7 +54,6 @@ __all__ = [
     "refund_row",
     "refund_rows",
     "refund_view",
-    "refunds_of",
     "refunds_page",
     "story",
     "stuck",

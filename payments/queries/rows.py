@@ -1,12 +1,12 @@
 """Reads of payments. Those on the settle path are written by hand: one statement each, no objects thrown away."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Count, Min, Q
 
 from payments.dto import PaymentView, RefundView
@@ -14,6 +14,7 @@ from payments.models import Attempt, Callback, Finding, Refund
 from payments.states import AttemptStatus, FindingKind, FindingState, RefundCause, RefundStatus
 from shop.kernel.ids import as_uuid
 from shop.kernel.money import Money
+from shop.kernel.rows import rows_of
 from shop.kernel.transactions import joins_unit_of_work
 
 UNANSWERED_REVIEW = "unanswered"
@@ -102,12 +103,12 @@ class RefundRow:
         return self.review_reason not in {"", UNANSWERED_REVIEW}
 
 
-ATTEMPT_COLUMNS = ", ".join(
+_ATTEMPT_COLUMNS = ", ".join(
     "payable.guest" if field.name == "guest" else f"attempt.{field.name}" for field in fields(AttemptRow)
 )
 
 _OF_ATTEMPT = {"order_id", "user_id", "session_id", "gateway_payment_id"}
-REFUND_COLUMNS = ", ".join(
+_REFUND_COLUMNS = ", ".join(
     "payable.guest"
     if field.name == "guest"
     else f"attempt.{field.name}"
@@ -116,49 +117,51 @@ REFUND_COLUMNS = ", ".join(
     for field in fields(RefundRow)
 )
 
-_FROM = f"SELECT {ATTEMPT_COLUMNS} FROM payments_attempt attempt JOIN payments_payable payable USING (order_id)"  # noqa: S608  constants
-_BY_ID = f"{_FROM} WHERE attempt.id = %s::uuid"
+ATTEMPTS = f"SELECT {_ATTEMPT_COLUMNS} FROM payments_attempt attempt JOIN payments_payable payable USING (order_id)"  # noqa: S608  constants
+_BY_ID = f"{ATTEMPTS} WHERE attempt.id = %s::uuid"
 # The indexes leave out attempts without a session; said again, so that a plan made without values knows it. News of
 # refunds may know only the gateway's name for the money.
 _BY_SESSION = f"""
-{_FROM} WHERE attempt.gateway = %s AND attempt.session_id = %s AND attempt.session_id <> ''
+{ATTEMPTS} WHERE attempt.gateway = %s AND attempt.session_id = %s AND attempt.session_id <> ''
 UNION ALL
-{_FROM} WHERE attempt.gateway = %s AND attempt.gateway_payment_id = %s AND attempt.gateway_payment_id <> ''
+{ATTEMPTS} WHERE attempt.gateway = %s AND attempt.gateway_payment_id = %s AND attempt.gateway_payment_id <> ''
 LIMIT 1
 """
-_BY_REFERENCE = f"{_FROM} WHERE attempt.gateway = %s AND attempt.reference = %s"
-_OPEN_OF_ORDER = (
-    f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.status IN ('created', 'pending', 'unknown', 'processing')"
-)
+_BY_REFERENCE = f"{ATTEMPTS} WHERE attempt.gateway = %s AND attempt.reference = %s"
+_OPEN_OF_ORDER = f"""
+{ATTEMPTS} WHERE attempt.order_id = %s::uuid AND attempt.status IN ('created', 'pending', 'unknown', 'processing')
+"""
 _OF_ORDER_AFTER = (
-    f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.id < %s::uuid ORDER BY attempt.id DESC LIMIT %s"
+    f"{ATTEMPTS} WHERE attempt.order_id = %s::uuid AND attempt.id < %s::uuid ORDER BY attempt.id DESC LIMIT %s"
 )
-_OF_ORDER_BEFORE = f"{_FROM} WHERE attempt.order_id = %s::uuid AND attempt.id > %s::uuid ORDER BY attempt.id LIMIT %s"
+_OF_ORDER_BEFORE = (
+    f"{ATTEMPTS} WHERE attempt.order_id = %s::uuid AND attempt.id > %s::uuid ORDER BY attempt.id LIMIT %s"
+)
 # The payable is locked before the attempt, everywhere: an attempt cannot be moved while another one begins.
 _LOCK = f"""
 WITH payable AS (SELECT order_id, guest FROM payments_payable WHERE order_id = %s::uuid FOR UPDATE)
-SELECT {ATTEMPT_COLUMNS}
+SELECT {_ATTEMPT_COLUMNS}
 FROM payable JOIN payments_attempt attempt USING (order_id)
 WHERE attempt.id = %s::uuid
 FOR UPDATE OF attempt
 """  # noqa: S608  constants
-_REFUNDS = f"""
-SELECT {REFUND_COLUMNS}
+REFUNDS = f"""
+SELECT {_REFUND_COLUMNS}
 FROM payments_refund refund
 JOIN payments_attempt attempt ON attempt.id = refund.attempt_id
 JOIN payments_payable payable USING (order_id)
 """  # noqa: S608  constants
-_REFUND_BY_ID = f"{_REFUNDS} WHERE refund.id = %s::uuid"
-_REFUND_BY_EVENT = f"{_REFUNDS} WHERE refund.due_event_id = %s::uuid"
-_REFUNDS_OF_ATTEMPT = f"{_REFUNDS} WHERE refund.attempt_id = %s::uuid ORDER BY refund.id"
+_REFUND_BY_ID = f"{REFUNDS} WHERE refund.id = %s::uuid"
+_REFUND_BY_EVENT = f"{REFUNDS} WHERE refund.due_event_id = %s::uuid"
+_REFUNDS_OF_ATTEMPT = f"{REFUNDS} WHERE refund.attempt_id = %s::uuid ORDER BY refund.id"
 _REFUNDS_AFTER = (
-    f"{_REFUNDS} WHERE refund.attempt_id = %s::uuid AND refund.id < %s::uuid ORDER BY refund.id DESC LIMIT %s"
+    f"{REFUNDS} WHERE refund.attempt_id = %s::uuid AND refund.id < %s::uuid ORDER BY refund.id DESC LIMIT %s"
 )
-_REFUNDS_BEFORE = f"{_REFUNDS} WHERE refund.attempt_id = %s::uuid AND refund.id > %s::uuid ORDER BY refund.id LIMIT %s"
+_REFUNDS_BEFORE = f"{REFUNDS} WHERE refund.attempt_id = %s::uuid AND refund.id > %s::uuid ORDER BY refund.id LIMIT %s"
 # The same order as everywhere: payable, attempt, and the refund last.
 _LOCK_REFUND = f"""
 WITH payable AS (SELECT order_id, guest FROM payments_payable WHERE order_id = %s::uuid FOR UPDATE)
-SELECT {REFUND_COLUMNS}
+SELECT {_REFUND_COLUMNS}
 FROM payable
 JOIN payments_attempt attempt USING (order_id)
 JOIN payments_refund refund ON refund.attempt_id = attempt.id
@@ -183,9 +186,9 @@ def payments_of(
     With `before`, the ones just above it, nearest first, as a page read backwards needs them.
     """
     if before is not None:
-        rows = _rows(_OF_ORDER_BEFORE, [order_id, before, limit])
+        rows = attempts_by(_OF_ORDER_BEFORE, [order_id, before, limit])
     else:
-        rows = _rows(_OF_ORDER_AFTER, [order_id, after or _NEWEST, limit])
+        rows = attempts_by(_OF_ORDER_AFTER, [order_id, after or _NEWEST, limit])
     return [view_of(row=row) for row in rows]
 
 
@@ -221,33 +224,28 @@ def refund(*, refund_id: UUID) -> RefundView | None:
     return None if row is None else refund_view(row=row)
 
 
-def refunds_of(*, payment_id: UUID) -> list[RefundView]:
-    """Return every refund of a payment, oldest first."""
-    return [refund_view(row=row) for row in refund_rows(attempt_id=payment_id)]
-
-
 def refunds_page(*, payment_id: UUID, limit: int, after: UUID | None, before: UUID | None) -> list[RefundView]:
     """Return up to `limit` refunds of a payment, newest first, that follow `after`; with `before`, those just above."""
     if before is not None:
-        rows = _refund_rows(_REFUNDS_BEFORE, [payment_id, before, limit])
+        rows = refunds_by(_REFUNDS_BEFORE, [payment_id, before, limit])
     else:
-        rows = _refund_rows(_REFUNDS_AFTER, [payment_id, after or _NEWEST, limit])
+        rows = refunds_by(_REFUNDS_AFTER, [payment_id, after or _NEWEST, limit])
     return [refund_view(row=row) for row in rows]
 
 
 def refund_row(*, refund_id: UUID) -> RefundRow | None:
     """Return the refund as it stands, unlocked, or None."""
-    return next(iter(_refund_rows(_REFUND_BY_ID, [refund_id])), None)
+    return next(iter(refunds_by(_REFUND_BY_ID, [refund_id])), None)
 
 
 def refund_of_event(*, due_event_id: UUID) -> RefundRow | None:
     """Return the refund that was asked for by this event, or None."""
-    return next(iter(_refund_rows(_REFUND_BY_EVENT, [due_event_id])), None)
+    return next(iter(refunds_by(_REFUND_BY_EVENT, [due_event_id])), None)
 
 
 def refund_rows(*, attempt_id: UUID) -> list[RefundRow]:
     """Return the attempt's refunds as they stand, oldest first; exact while the caller holds the attempt's lock."""
-    return _refund_rows(_REFUNDS_OF_ATTEMPT, [attempt_id])
+    return refunds_by(_REFUNDS_OF_ATTEMPT, [attempt_id])
 
 
 @joins_unit_of_work
@@ -259,7 +257,7 @@ def lock_payment(*, payment_id: UUID) -> AttemptRow | None:
 @joins_unit_of_work
 def lock_refund(*, refund_id: UUID, order_id: UUID) -> RefundRow | None:
     """Lock payable, attempt and refund, in this order, and return the refund as it is now."""
-    return next(iter(_refund_rows(_LOCK_REFUND, [order_id, refund_id])), None)
+    return next(iter(refunds_by(_LOCK_REFUND, [order_id, refund_id])), None)
 
 
 def due_refunds(*, now: datetime, limit: int) -> list[UUID]:
@@ -353,24 +351,18 @@ def refund_view(*, row: RefundRow) -> RefundView:
     )
 
 
-def _row(sql: str, params: list[Any]) -> AttemptRow | None:
-    return next(iter(_rows(sql, params)), None)
+def attempts_by(statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[AttemptRow]:
+    """Return the rows of a statement that begins with ATTEMPTS, their words as members of their enumerations."""
+    return [AttemptRow(**(row | {"status": AttemptStatus(row["status"])})) for row in rows_of(statement, parameters)]
 
 
-def _rows(sql: str, params: list[Any]) -> list[AttemptRow]:
-    """Return the rows with their words as members of their enumerations."""
-    return [AttemptRow(**(row | {"status": AttemptStatus(row["status"])})) for row in _columns(sql, params)]
-
-
-def _refund_rows(sql: str, params: list[Any]) -> list[RefundRow]:
+def refunds_by(statement: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[RefundRow]:
+    """Return the rows of a statement that begins with REFUNDS, their words as members of their enumerations."""
     return [
         RefundRow(**(row | {"status": RefundStatus(row["status"]), "cause": RefundCause(row["cause"])}))
-        for row in _columns(sql, params)
+        for row in rows_of(statement, parameters)
     ]
 
 
-def _columns(sql: str, params: list[Any]) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+def _row(statement: str, parameters: Sequence[Any]) -> AttemptRow | None:
+    return next(iter(attempts_by(statement, parameters)), None)

@@ -34,7 +34,7 @@ def story(*, order_id: UUID, now: datetime) -> Story:
 
 def _attempt(attempt: Attempt) -> Iterator[Moment]:
     name = f"payment {attempt.reference}"
-    money = _money(attempt.amount, attempt.currency)
+    money = Money(attempt.amount, attempt.currency)
     yield Moment(attempt.created_at, "payment", f"{name}: {money} asked for at {attempt.gateway}")
     for move in Move.objects.filter(attempt=attempt):
         yield Moment(move.at, "payment", f"{name}: {_moved(move)}")
@@ -54,7 +54,7 @@ def _callback(told: Callback) -> Moment:
 
 
 def _refund(refund: Refund) -> Iterator[Moment]:
-    money = _money(refund.amount, refund.currency)
+    money = Money(refund.amount, refund.currency)
     yield Moment(refund.created_at, "refund", f"{money} to go back ({refund.cause})")
     for move in RefundMove.objects.filter(refund=refund):
         yield Moment(move.at, "refund", f"{money}: {_moved(move)}")
@@ -82,16 +82,12 @@ def _callback_next(told: Callback) -> Iterator[str]:
     if told.next_attempt_at:
         yield f"Callback {told.event_id} is processed at {clock_text(told.next_attempt_at)}."
     elif told.state in {"parked", "quarantined", "dead"}:
-        yield f"Callback {told.event_id} is {told.state}: Retry in Admin > Callbacks."
+        yield f"Callback {told.event_id} is {told.state}: Retry or Dismiss in Admin > Callbacks."
 
 
 def _refund_next(refund: Refund) -> Iterator[str]:
-    name = f"The refund of {_money(refund.amount, refund.currency)}"
+    name = f"The refund of {Money(refund.amount, refund.currency)}"
     if refund.next_try_at:
         yield f"{name} ({refund.status}) is asked about at the gateway at {clock_text(refund.next_try_at)}."
     if refund.needs_review:
         yield f"{name} waits for a person ({refund.review_reason}): Admin > Refunds."
-
-
-def _money(minor: int, currency: str) -> str:
-    return f"{Money(minor, currency).major()} {currency}"

@@ -9,11 +9,12 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from psycopg.types.json import Jsonb
 
 from payments import metrics
 from payments.dto import CallbackMessage, Outcome, Processing, Receipt
-from payments.errors import CallbackForNobody, CallbackNotRetryable, InvalidCallback
+from payments.errors import CallbackForNobody, CallbackNotStuck, InvalidCallback
 from payments.models import Callback
 from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
 from payments.queries import AttemptRow, attempt_of_reference, attempt_of_session
@@ -49,6 +50,16 @@ UPDATE payments_callback SET attempts = attempts + 1, next_attempt_at = %s::time
 WHERE id = %s::uuid AND next_attempt_at <= %s::timestamptz
 RETURNING id, gateway, event_id, type, session_id, concerns_refunds, attempts
 """
+# Said as in the index's own condition, which holds what is still to be forgotten.
+_FORGET = """
+UPDATE payments_callback SET body = ''::bytea, headers = '{}'::jsonb
+WHERE id IN (
+    SELECT id FROM payments_callback WHERE body <> ''::bytea AND received_at < %s::timestamptz
+    ORDER BY received_at LIMIT %s
+)
+"""
+_FORGOTTEN_AT_ONCE = 5_000
+_STUCK = [CallbackState.PARKED.value, CallbackState.QUARANTINED.value, CallbackState.DEAD.value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +123,33 @@ def process_callback(*, callback_id: UUID, now: datetime) -> Processing:
 
 @unit_of_work
 def retry_callback(*, callback_id: UUID, now: datetime) -> None:
-    """Begin the callback's tries anew; CallbackNotRetryable unless it is parked, quarantined or dead."""
-    stuck = [CallbackState.PARKED.value, CallbackState.QUARANTINED.value, CallbackState.DEAD.value]
-    begun = Callback.objects.filter(id=callback_id, state__in=stuck).update(
-        state=CallbackState.RECEIVED, attempts=0, next_attempt_at=now, last_error=""
-    )
-    if not begun:
-        state = Callback.objects.filter(id=callback_id).values_list("state", flat=True).first()
-        raise CallbackNotRetryable(state=state or "missing")
+    """Begin the callback's tries anew; CallbackNotStuck unless it is parked, quarantined or dead."""
+    _move_stuck(callback_id, state=CallbackState.RECEIVED, attempts=0, next_attempt_at=now, last_error="")
     wake(_PROCESS, callback_id=str(callback_id))
+
+
+@unit_of_work
+def dismiss_callback(*, callback_id: UUID) -> None:
+    """Wave a callback through that means nothing to this shop; CallbackNotStuck unless parked, quarantined or dead."""
+    _move_stuck(callback_id, state=CallbackState.DISMISSED, next_attempt_at=None)
+    log.info("callback.dismissed", callback_id=str(callback_id))
+
+
+def forget_callback_bodies(*, now: datetime) -> int:
+    """Empty what gateways said CALLBACK_BODIES_KEPT_DAYS ago, some at a time; return how many bodies that were.
+
+    The rows stay for ever: that an event is known is what keeps it from being settled twice.
+    """
+    before = now - timedelta(days=settings.CALLBACK_BODIES_KEPT_DAYS)
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [before, _FORGOTTEN_AT_ONCE])
+        return int(cursor.rowcount)
+
+
+def _move_stuck(callback_id: UUID, **changes: Any) -> None:
+    if not Callback.objects.filter(id=callback_id, state__in=_STUCK).update(**changes):
+        state = Callback.objects.filter(id=callback_id).values_list("state", flat=True).first()
+        raise CallbackNotStuck(state=state or "missing")
 
 
 @unit_of_work
@@ -199,7 +228,9 @@ def _attempt_of(callback: _Claimed) -> AttemptRow | None:
         # The gateway does not know it either; it stays parked, and is dead in the end.
         return None
     attempt = attempt_of_reference(gateway=callback.gateway, reference=word.reference)
-    return attempt if attempt is not None and attempt.status in UNANSWERED else None
+    # The message may also have named the gateway's payment instead of its session.
+    is_it = attempt is not None and (attempt.status in UNANSWERED or attempt.session_id == word.session_id)
+    return attempt if is_it else None
 
 
 def _conclude(callback: _Claimed, result: Processing, now: datetime) -> Processing:
@@ -215,7 +246,7 @@ def _conclude(callback: _Claimed, result: Processing, now: datetime) -> Processi
 
 def _put_off(callback: _Claimed, at: datetime) -> Processing:
     """Let the callback wait, at no cost: the gateway was not asked, and that must not bring its death any nearer."""
-    Callback.objects.filter(id=callback.id).update(attempts=callback.attempts - 1, next_attempt_at=at)
+    _unless_dismissed(callback).update(attempts=callback.attempts - 1, next_attempt_at=at)
     metrics.callbacks.labels(callback.gateway, "put_off").inc()
     return Processing.PUT_OFF
 
@@ -223,7 +254,7 @@ def _put_off(callback: _Claimed, at: datetime) -> Processing:
 def _postpone(callback: _Claimed, state: CallbackState, error: str, now: datetime) -> Processing:
     at = next_try(tries=callback.attempts, now=now)
     state = CallbackState.DEAD if at is None else state
-    Callback.objects.filter(id=callback.id).update(state=state, next_attempt_at=at, last_error=error)
+    _unless_dismissed(callback).update(state=state, next_attempt_at=at, last_error=error)
     metrics.callbacks.labels(callback.gateway, "postponed" if state is CallbackState.RECEIVED else state.value).inc()
     named = "callback.dead" if at is None else "callback.postponed"
     (log.error if at is None else log.warning)(
@@ -237,3 +268,8 @@ def _postpone(callback: _Claimed, state: CallbackState, error: str, now: datetim
 def _finish(callback: _Claimed, state: CallbackState) -> None:
     Callback.objects.filter(id=callback.id).update(state=state, next_attempt_at=None, last_error="")
     metrics.callbacks.labels(callback.gateway, state.value).inc()
+
+
+def _unless_dismissed(callback: _Claimed) -> QuerySet[Callback]:
+    """Return the callback to be tried again, unless a person has waved it through meanwhile."""
+    return Callback.objects.filter(id=callback.id).exclude(state=CallbackState.DISMISSED)

@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from payments.dto import PaymentView
-from payments.errors import GatewayDown, PaymentNotFound
-from payments.ports import GatewayUnavailable
+from payments.errors import GatewayDeniesPayment, GatewayDown, PaymentNotFound
+from payments.ports import GatewayRefused, GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, view_of
 from payments.services.circuits import retry_after
 from payments.services.settling import close_row, settle_row
@@ -18,8 +18,8 @@ from shop.kernel.transactions import forbid_unit_of_work
 def cancel_attempt(*, caller: Caller, payment_id: UUID, now: datetime) -> PaymentView:
     """Close the payment's session at the gateway and cancel it; one cancelled before is returned as it is.
 
-    Raises PaymentNotFound, GatewayDown, and IllegalTransition when it is final, under way or in review: a session
-    the gateway will not close because it is paid is adopted as paid first.
+    Raises PaymentNotFound, GatewayDown, GatewayDeniesPayment, and IllegalTransition when it is final, under way or in
+    review: a session the gateway will not close because it is paid is adopted as paid first.
     """
     forbid_unit_of_work("Cancelling a payment")
     attempt = attempt_row(attempt_id=payment_id)
@@ -34,6 +34,8 @@ def cancel_attempt(*, caller: Caller, payment_id: UUID, now: datetime) -> Paymen
         closed = _closed(attempt, source, now)
     except GatewayUnavailable as error:
         raise GatewayDown(payment_id=payment_id, retry_after_seconds=retry_after(error)) from None
+    except GatewayRefused as error:
+        raise GatewayDeniesPayment(payment_id=payment_id, why=error.code) from None
     if closed.status is not AttemptStatus.CANCELLED:
         check_move(closed.status, AttemptStatus.CANCELLED)
         raise IllegalTransition(entity="A payment", current=closed.status, wanted=AttemptStatus.CANCELLED)

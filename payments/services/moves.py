@@ -56,6 +56,19 @@ INSERT INTO payments_move (id, attempt_id, at, from_status, to_status, source, w
 SELECT step.id, attempt.id, %(at)s::timestamptz, step.from_status, step.to_status, %(source)s::text, %(why)s::text
 FROM attempt, unnest(%(ids)s::uuid[], %(from)s::text[], %(to)s::text[]) AS step (id, from_status, to_status)
 """
+_HAND_OUT = """
+WITH attempt AS (
+    UPDATE payments_attempt SET status = 'pending', session_id = %(session_id)s::text,
+        redirect_url = %(redirect_url)s::text, polls = 0,
+        next_poll_at = CASE WHEN close_wanted THEN next_poll_at ELSE %(next_poll_at)s::timestamptz END,
+        moved_at = %(now)s::timestamptz
+    WHERE id = %(id)s::uuid AND status = %(status)s::text AND review_reason = ''
+    RETURNING id
+)
+INSERT INTO payments_move (id, attempt_id, at, from_status, to_status, source, why)
+SELECT %(move_id)s::uuid, id, %(now)s::timestamptz, %(status)s::text, 'pending', 'start', 'the gateway says open'
+FROM attempt
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +109,50 @@ def move(
 
 
 @joins_unit_of_work
+def hand_out(*, attempt: AttemptRow, word: GatewaySession, now: datetime) -> AttemptRow | None:
+    """Take an attempt whose open session was just made to `pending`; None when something else has moved it.
+
+    The ordinary answer of every payment needs no lock: the row is changed only if it still is as it was read.
+    """
+    check_move(attempt.status, AttemptStatus.PENDING)
+    pending = replace(
+        attempt,
+        status=AttemptStatus.PENDING,
+        session_id=word.session_id,
+        redirect_url=word.redirect_url,
+        next_poll_at=next_poll(status=AttemptStatus.PENDING, polls=0, now=now),
+        moved_at=now,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _HAND_OUT,
+            {
+                "id": attempt.id,
+                "status": attempt.status.value,
+                "session_id": word.session_id,
+                "redirect_url": word.redirect_url,
+                "next_poll_at": pending.next_poll_at,
+                "now": now,
+                "move_id": new_id(),
+            },
+        )
+        return pending if cursor.rowcount == 1 else None
+
+
+@joins_unit_of_work
 def hold_for_review(*, attempt: AttemptRow, reason: Reason) -> AttemptRow:
     """Leave the locked attempt where it is until a person has looked; the clock asks no more."""
     held = replace(attempt, review_reason=reason.why, next_poll_at=None)
     _write(held, [(attempt.status, attempt.status)], reason)
     return held
+
+
+@joins_unit_of_work
+def leave_review(*, attempt: AttemptRow, reason: Reason) -> AttemptRow:
+    """Leave the locked attempt as it is, and out of the review; nobody asks about it any more."""
+    left = replace(attempt, review_reason="", next_poll_at=None)
+    _write(left, [(attempt.status, attempt.status)], reason)
+    return left
 
 
 def settled(*, attempt: AttemptRow, outcome: Outcome, source: Source) -> Settlement:

@@ -1,6 +1,6 @@
 """Starting a payment: before the gateway, the gateway, after the gateway. A crash between any two is recoverable."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
@@ -10,14 +10,15 @@ from django.db import connection
 
 from orders import queries as orders
 from orders.dto import PayableOrder
+from orders.errors import OrderNotFound
 from payments import metrics
 from payments.dto import GatewaySession, Outcome, PaymentView, SessionState, Settlement, Started
-from payments.errors import GatewayDown, OrderNotFound, OrderNotPayable, ReturnUrlNotAllowed, UnknownGateway
+from payments.errors import GatewayDown, OrderNotPayable, ReturnUrlNotAllowed, UnknownGateway
 from payments.ports import GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, open_attempt, view_of
 from payments.services.circuits import retry_after
 from payments.services.clock import look
-from payments.services.moves import settled
+from payments.services.moves import hand_out, settled
 from payments.services.schedule import next_poll
 from payments.services.settling import adopt, answered, differences
 from payments.states import OPEN, UNANSWERED, AttemptStatus, PayableState, Source
@@ -50,20 +51,6 @@ WITH payable AS (
     SELECT %(move_id)s::uuid, id, %(now)s::timestamptz, '', 'created', 'start' FROM attempt
 )
 SELECT payable.state, attempt.id FROM payable LEFT JOIN attempt ON true
-"""
-# The ordinary answer, a fresh open session, needs no lock: one conditional update, whose row count is checked.
-_HAND_OUT = """
-WITH attempt AS (
-    UPDATE payments_attempt SET status = 'pending', session_id = %(session_id)s::text,
-        redirect_url = %(redirect_url)s::text, polls = 0,
-        next_poll_at = CASE WHEN close_wanted THEN next_poll_at ELSE %(next_poll_at)s::timestamptz END,
-        moved_at = %(now)s::timestamptz
-    WHERE id = %(id)s::uuid AND status = %(status)s::text AND review_reason = ''
-    RETURNING id
-)
-INSERT INTO payments_move (id, attempt_id, at, from_status, to_status, source, why)
-SELECT %(move_id)s::uuid, id, %(now)s::timestamptz, %(status)s::text, 'pending', 'start', 'the gateway says open'
-FROM attempt
 """
 
 
@@ -207,7 +194,7 @@ def _with_session(*, attempt: AttemptRow, now: datetime) -> PaymentView:
         return view_of(row=latest)
     if not isinstance(answer, Settlement):
         if answer.state is SessionState.OPEN and not differences(attempt=attempt, word=answer):
-            pending = _hand_out(attempt=attempt, word=answer, now=now)
+            pending = _redirect(attempt=attempt, word=answer, now=now)
             if pending is not None:
                 settled(attempt=pending, outcome=Outcome.MOVED, source=Source.START)
                 return view_of(row=pending)
@@ -216,31 +203,10 @@ def _with_session(*, attempt: AttemptRow, now: datetime) -> PaymentView:
 
 
 @unit_of_work
-def _hand_out(*, attempt: AttemptRow, word: GatewaySession, now: datetime) -> AttemptRow | None:
-    pending = replace(
-        attempt,
-        status=AttemptStatus.PENDING,
-        session_id=word.session_id,
-        redirect_url=word.redirect_url,
-        next_poll_at=next_poll(status=AttemptStatus.PENDING, polls=0, now=now),
-        moved_at=now,
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _HAND_OUT,
-            {
-                "id": attempt.id,
-                "status": attempt.status.value,
-                "session_id": word.session_id,
-                "redirect_url": word.redirect_url,
-                "next_poll_at": pending.next_poll_at,
-                "now": now,
-                "move_id": new_id(),
-            },
-        )
-        if cursor.rowcount != 1:
-            return None
-    publish(_redirected(pending, now))
+def _redirect(*, attempt: AttemptRow, word: GatewaySession, now: datetime) -> AttemptRow | None:
+    pending = hand_out(attempt=attempt, word=word, now=now)
+    if pending is not None:
+        publish(_redirected(pending, now))
     return pending
 
 

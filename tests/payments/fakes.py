@@ -202,6 +202,10 @@ class FakeGateway:
         """Leave the next calls of this kind unanswered."""
         self.silences[call] = Silence(times, after_doing, GatewayUnavailable("silence"))
 
+    def deny(self, call: str, code: str) -> None:
+        """Refuse the next call of this kind."""
+        self.silences[call] = Silence(1, after_doing=False, error=GatewayRefused(code, "The fake denies it."))
+
     def kill(self, call: str, *, after_doing: bool = False) -> None:
         """Kill the caller in the next call of this kind, before or after the gateway has done it."""
         self.silences[call] = Silence(1, after_doing, Killed())

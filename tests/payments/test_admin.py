@@ -12,6 +12,7 @@ from payments.admin import attempts_panel, callbacks_panel
 from payments.models import Attempt, Callback
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
+from shop.kernel.money import Money
 from shop.kernel.panels import Link
 from tests.clients import logged_in
 from tests.payments.factories import received, started, status_of, told
@@ -132,6 +133,31 @@ def test_a_dead_callback_is_retried(support: Client, now: datetime) -> None:
     assert Callback.objects.get().state == "received"
 
 
+def test_a_callback_that_means_nothing_is_dismissed(support: Client, now: datetime) -> None:
+    callback_id = received("sess_1", now)
+    Callback.objects.update(state="dead", next_attempt_at=None)
+
+    support.post(f"{CALLBACKS}{callback_id}/dismiss/")
+
+    assert Callback.objects.get().state == "dismissed"
+    assert "dismiss/" not in support.get(f"{CALLBACKS}{callback_id}/change/").content.decode()
+
+
+def test_a_payment_in_review_is_given_up(support: Client, pending: Attempt, gateway: FakeGateway) -> None:
+    gateway.pay(pending.session_id)
+    gateway.lies = {"amount": Money(2_871, "EUR")}
+    support.post(f"{ATTEMPTS}{pending.pk}/ask/")
+    page = support.get(f"{ATTEMPTS}{pending.pk}/change/").content.decode()
+
+    support.post(f"{ATTEMPTS}{pending.pk}/give_up/")
+
+    assert f'action="{ATTEMPTS}{pending.pk}/give_up/"' in page
+    assert status_of(pending.pk) == "failed"
+    assert [entry.change_message.split(".")[0] for entry in LogEntry.objects.order_by("pk")][
+        -1
+    ] == "Given up, now failed"
+
+
 def test_acting_takes_a_post_a_permission_and_a_row(pending: Attempt, gateway: FakeGateway) -> None:
     looking_only = logged_in("view_attempt")
     gateway.calls.clear()
@@ -159,7 +185,7 @@ def test_the_panels_of_an_order_show_attempts_and_callbacks(
     assert attempt.cells[1] == Link(pending.reference, f"{ATTEMPTS}{pending.pk}/change/")
     assert [action.label for action in attempt.actions] == ["Ask the gateway now", "Cancel"]
     assert callback.cells[1] == Link("evt_1", f"{CALLBACKS}{callback_id}/change/")
-    assert [action.label for action in callback.actions] == ["Retry"]
+    assert [action.label for action in callback.actions] == ["Retry", "Dismiss"]
     assert len(attempt.cells) == len(attempts.columns)
     assert len(callback.cells) == len(callbacks.columns)
 

@@ -201,3 +201,13 @@ def test_the_lists_can_be_cut_down_to_what_is_in_review(support: Client, paid: A
 
         assert set(support.get(path, {"review": "1"}).context["cl"].result_list) == set(rows.all())
         rows.update(review_reason="")
+
+
+def test_a_refund_in_review_is_given_up(support: Client, paid: Attempt, gateway: FakeGateway, now: datetime) -> None:
+    refund = refund_in(RefundStatus.UNKNOWN, paid=paid, gateway=gateway, now=now)
+    Refund.objects.update(review_reason="unanswered", next_try_at=None)
+
+    support.post(f"{REFUNDS}{refund.pk}/give_up/")
+
+    assert Refund.objects.get().status == "rejected"
+    assert LogEntry.objects.get().change_message == "Given up, now rejected."

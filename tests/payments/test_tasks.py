@@ -197,3 +197,27 @@ def test_two_hours_without_the_gateway_fail_nothing_and_everything_goes_on_after
     assert while_down == ("pending", "pending_payment", [])
     assert status_of(payment.payment_id) == "succeeded"
     assert told(order) == ["payment.success"]
+
+
+def test_a_slow_gateway_does_not_keep_the_worker_for_longer_than_a_run(
+    shopper: Caller, gateway: FakeGateway, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        started(shopper, placed(caller=shopper, now=now), now)
+    Attempt.objects.update(next_poll_at=now)
+    gateway.calls.clear()
+    instants = iter([0.0, 1.0, 26.0])
+    monkeypatch.setattr(tasks, "monotonic", lambda: next(instants))
+
+    tasks.poll_attempts()
+
+    assert gateway.calls == ["fetch_session"]
+    assert Attempt.objects.filter(next_poll_at__lte=now).count() == 2
+
+
+def test_the_clock_forgets_what_gateways_said_long_ago(now: datetime) -> None:
+    received("sess_1", now - timedelta(days=91))
+
+    tasks.forget_callback_bodies(from_a_newer_release=True)
+
+    assert bytes(Callback.objects.get().body) == b""

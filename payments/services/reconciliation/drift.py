@@ -9,6 +9,7 @@ from django.conf import settings
 from orders.dto import PayableOrder
 from payments.dto import GatewayRefund, GatewaySession, RefundState, SessionState
 from payments.queries import AttemptRow, RefundRow
+from payments.queries.books import OrderMoney
 from payments.services.refunds.settling import differences as refund_differences
 from payments.services.settling import differences as session_differences
 from payments.states import OPEN, AttemptStatus, FindingKind, RefundStatus
@@ -52,19 +53,6 @@ class Drift:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderMoney:
-    """What the attempts of one order have brought, and what of it no refund holds."""
-
-    order_id: UUID
-    gateway: str
-    attempt_id: UUID
-    captured: Money
-    kept: Money
-    payments_kept: int
-    moved_at: datetime
-
-
 def session_drift(*, gateway: str, word: GatewaySession, attempt: AttemptRow | None) -> Drift | None:
     """Compare a session with the attempt that has it, or whose reference it bears; None while nothing is amiss."""
     paid = word.state is SessionState.PAID
@@ -96,7 +84,7 @@ def refund_drift(
 
 def missing_refund(*, refund: RefundRow, why: str) -> Drift:
     """Say that the gateway denies a refund it gave us an id for."""
-    detail = f"{refund.money.major()} {refund.currency} is {refund.status.value} here; the gateway says {why}"
+    detail = f"{refund.money} is {refund.status.value} here; the gateway says {why}"
     return _of_refund(FindingKind.REFUND_MISSING_THERE, refund, refund.gateway_refund_id, detail)
 
 
@@ -104,13 +92,12 @@ def order_drift(*, order: PayableOrder | None, money: OrderMoney) -> Drift | Non
     """Compare the money an order's attempts have brought with the order; None while nothing is amiss."""
     if not money.kept:
         return None
-    kept = f"{money.kept.major()} {money.kept.currency}"
     if money.payments_kept > 1:
-        return _of_money(FindingKind.DOUBLE_CHARGE, money, f"{money.payments_kept} payments kept, {kept} in all")
+        return _of_money(FindingKind.DOUBLE_CHARGE, money, f"{money.payments_kept} payments kept, {money.kept} in all")
     status = order.status if order else "missing"
     if status in _TAKEN_AS_PAID:
         return None
-    return _of_money(FindingKind.PAID_WITHOUT_ORDER, money, f"{kept} kept, the order is {status}")
+    return _of_money(FindingKind.PAID_WITHOUT_ORDER, money, f"{money.kept} kept, the order is {status}")
 
 
 def moneyless_order(*, order: PayableOrder, money: OrderMoney | None) -> Drift | None:
@@ -126,7 +113,7 @@ def moneyless_order(*, order: PayableOrder, money: OrderMoney | None) -> Drift |
         subject=str(order.order_id),
         attempt_id=None,
         order_id=order.order_id,
-        detail=f"{order.status}, costs {order.total.major()} {order.total.currency}, captured {captured.major()}",
+        detail=f"{order.status}, costs {order.total}, captured {captured}",
     )
 
 
@@ -158,7 +145,7 @@ def _session_verdict(word: GatewaySession, attempt: AttemptRow, *, paid: bool) -
 
 
 def _unknown_session(gateway: str, word: GatewaySession, attempt: AttemptRow | None) -> Drift:
-    taken = f"{word.captured.major()} {word.captured.currency} taken for {word.reference or 'no reference'}"
+    taken = f"{word.captured} taken for {word.reference or 'no reference'}"
     other = f"; that payment has the session {attempt.session_id}" if attempt else ""
     return Drift(
         kind=FindingKind.PAID_UNKNOWN_HERE,
@@ -178,7 +165,7 @@ def _unknown_refund(gateway: str, word: GatewayRefund, attempt: AttemptRow | Non
         subject=word.refund_id,
         attempt_id=attempt.id if attempt else None,
         order_id=attempt.order_id if attempt else None,
-        detail=f"{word.amount.major()} {word.amount.currency} {word.state.value} there, of {of}",
+        detail=f"{word.amount} {word.state.value} there, of {of}",
     )
 
 

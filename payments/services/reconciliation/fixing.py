@@ -47,7 +47,7 @@ def fix_finding(*, finding_id: UUID, source: Source, now: datetime) -> Fix:
         raise FindingNotFixable(finding_id=finding_id, kind=finding.kind)
     done = _FIXES[FindingKind(finding.kind)](finding.attempt_id, source, now)
     drifts = _drifts(finding)
-    if drifts is None or any(_same(drift, finding) for drift in drifts):
+    if drifts is None or any(_concerns(drift, finding) for drift in drifts):
         return Fix(done, fixed=False)
     _close_as_fixed(finding_id, done, now)
     return Fix(done, fixed=True)
@@ -72,8 +72,10 @@ def _close_as_fixed(finding_id: UUID, done: str, now: datetime) -> None:
     close(finding=finding, state=FindingState.FIXED, resolution=done, now=now)
 
 
-def _same(drift: Drift, finding: Finding) -> bool:
-    return (drift.kind, drift.gateway, drift.subject) == (finding.kind, finding.gateway, finding.subject)
+def _concerns(drift: Drift, finding: Finding) -> bool:
+    """Say whether the finding's subject is still not as it should be; at a gateway it may differ in another way now."""
+    kinds = next((kinds for kinds in (SESSION_KINDS, REFUND_KINDS) if finding.kind in kinds), {finding.kind})
+    return drift.kind in kinds and (drift.gateway, drift.subject) == (finding.gateway, finding.subject)
 
 
 def _drifts(finding: Finding) -> list[Drift] | None:
@@ -106,9 +108,7 @@ def _count_money(attempt_id: UUID, source: Source, now: datetime) -> str:
     order_id = Attempt.objects.values_list("payable_id", flat=True).get(id=attempt_id)
     told = _counted(order_id, now)
     known = [payment_id for payment_id, taken in told.items() if taken is MoneyTaken.ALREADY_COUNTED]
-    asked = "".join(
-        f"; {money.major()} {money.currency} asked back" for money in _asked_back(order_id, known, source, now)
-    )
+    asked = "".join(f"; {money} asked back" for money in _asked_back(order_id, known, source, now))
     return f"the order was told of its money: {', '.join(told.values())}{asked}"
 
 

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from payments.dto import GatewayRefund, GatewaySession
 from payments.models import Finding
 from payments.ports import GatewayRefused
-from payments.queries import AttemptRow, RefundRow, attempt_of_session, attempt_row
+from payments.queries import AttemptRow, RefundRow, attempt_of_session, attempt_row, books
 from payments.services import gateways
-from payments.services.reconciliation import books
 from payments.services.reconciliation.drift import (
     REFUND_KINDS,
     SESSION_KINDS,
@@ -107,6 +106,9 @@ class Sweep:
                 drifts = gateway_drifts(finding=finding)
                 if drifts is not None:
                     self._note(kinds, drifts, [finding.subject])
+                else:
+                    # There is nothing to see; the others have their turn before it comes again.
+                    Finding.objects.filter(id=finding.id).update(seen_at=self._now)
 
     def _note(self, kinds: frozenset[FindingKind], drifts: Iterable[Drift | None], subjects: list[str]) -> None:
         looked = Looked(kinds=kinds, subjects=subjects, gateway=self._gateway)
@@ -114,7 +116,7 @@ class Sweep:
 
 
 def gateway_drifts(*, finding: Finding) -> list[Drift] | None:
-    """Look at the subject of a session's or refund's finding again; None when there is no way to ask for it."""
+    """Look at the subject of a session's or refund's finding again; None when there is no way to ask, or no answer."""
     if finding.kind in SESSION_KINDS:
         drift = fetched_session_drift(gateway=finding.gateway, session_id=finding.subject)
         return [drift] if drift else []
@@ -125,7 +127,11 @@ def gateway_drifts(*, finding: Finding) -> list[Drift] | None:
     attempt = attempt_row(attempt_id=finding.attempt_id) if finding.attempt_id else None
     if attempt is None:
         return None
-    words = [word for word in gateways.list_refunds(of=attempt) if word.refund_id == finding.subject]
+    try:
+        listed = gateways.list_refunds(of=attempt)
+    except GatewayRefused:
+        return None
+    words = [word for word in listed if word.refund_id == finding.subject]
     known = books.RefundsOf(gateway=finding.gateway, words=words)
     drifts = [
         refund_drift(gateway=finding.gateway, word=word, refund=known.of(word), attempt=attempt) for word in words

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from orders import queries as orders
 from payments.models import Finding
+from payments.queries import books
 from payments.services.audit import Difference, LedgerCheck, audit_ledger
-from payments.services.reconciliation import books
 from payments.services.reconciliation.drift import MONEY_KINDS, Drift, moneyless_order, order_drift, rests
 from payments.services.reconciliation.findings import Looked, Noted, note
 from payments.services.reconciliation.gateway import Progress

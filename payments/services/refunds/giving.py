@@ -35,7 +35,7 @@ def give_back(
 def give_back_again(*, refund_id: UUID, now: datetime) -> RefundView:
     """Give back once more what a refund that came to nothing was to, or what is left of it, and return the new refund.
 
-    However often it is asked for, it is done once. Raises RefundNotFound and NothingLeftToRefund.
+    However often it is asked for, it is done once. Raises RefundNotFound, RefundInReview and NothingLeftToRefund.
     """
     forbid_unit_of_work("Giving money back")
     undone = refund_row(refund_id=refund_id)

@@ -132,6 +132,14 @@ def hold_refund_for_review(*, refund: RefundRow, reason: Reason) -> RefundRow:
     return held
 
 
+@joins_unit_of_work
+def leave_refund_review(*, refund: RefundRow, reason: Reason) -> RefundRow:
+    """Leave the locked refund as it is, and out of the review; nobody asks about it any more."""
+    left = replace(refund, review_reason="", next_try_at=None)
+    _write(left, [(refund.status, refund.status)], _Held(), reason)
+    return left
+
+
 def settled_refund(*, refund: RefundRow, outcome: Outcome, source: Source) -> RefundSettlement:
     """Return what a settlement did, counted and logged; called after the commit."""
     metrics.refund_settlements.labels(source.value, outcome.value).inc()

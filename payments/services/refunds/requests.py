@@ -7,8 +7,9 @@ from uuid import UUID, uuid5
 import structlog
 
 from payments.dto import RefundView
-from payments.errors import NothingLeftToRefund, PaymentNotFound, RefundExceedsCaptured
-from payments.queries import AttemptRow, RefundRow, lock_payment, refund_of_event, refund_view
+from payments.errors import NothingLeftToRefund, PaymentNotFound, RefundExceedsCaptured, RefundInReview
+from payments.models import Attempt
+from payments.queries import AttemptRow, RefundRow, lock_payment, lock_refund, refund_of_event, refund_view
 from payments.services.moves import Reason
 from payments.services.refunds.moves import hold
 from payments.services.schedule import LEASE_SECONDS
@@ -53,9 +54,13 @@ def request_refund(
 def request_again(*, refund: RefundRow, now: datetime) -> RefundView:
     """Ask once more for what a refund that came to nothing was to give back, or for what is left of it, once.
 
-    The caller goes on as after `request_refund`. Raises PaymentNotFound and NothingLeftToRefund.
+    The caller goes on as after `request_refund`. Raises PaymentNotFound, NothingLeftToRefund, and RefundInReview when
+    the gateway says by now that the money went back after all.
     """
     attempt = _locked(refund.attempt_id)
+    current = lock_refund(refund_id=refund.id, order_id=refund.order_id)
+    if current is None or current.review_reason:
+        raise RefundInReview(refund_id=refund.id)
     once = uuid5(refund.id, "again")
     known = refund_of_event(due_event_id=once)
     if known is not None:
@@ -91,7 +96,7 @@ def request_due_refund(
     return refund_view(row=refund)
 
 
-def refundable(*, attempt: AttemptRow) -> Money:
+def refundable(*, attempt: AttemptRow | Attempt) -> Money:
     """Return what came and is neither back nor on its way back."""
     return Money(attempt.captured - attempt.refund_held, attempt.currency)
 

@@ -7,7 +7,7 @@ import pytest
 from orders.dto import OrderView
 from payments import services
 from payments.dto import SessionState
-from payments.errors import GatewayDown, PaymentNotFound
+from payments.errors import GatewayDeniesPayment, GatewayDown, PaymentNotFound
 from payments.models import Attempt
 from payments.states import AttemptStatus
 from shop.kernel.auth.dto import Caller
@@ -152,3 +152,15 @@ def test_staff_may_cancel_and_strangers_see_nothing(
 def test_what_is_not_there_is_not_found(shopper: Caller, now: datetime) -> None:
     with pytest.raises(PaymentNotFound):
         services.cancel_attempt(caller=shopper, payment_id=new_id(), now=now)
+
+
+def test_a_payment_the_gateway_denies_is_not_cancelled_and_says_so(
+    pending: Attempt, shopper: Caller, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.deny("close_session", "resource_missing")
+
+    with pytest.raises(GatewayDeniesPayment) as denied:
+        services.cancel_attempt(caller=shopper, payment_id=pending.id, now=now)
+
+    assert denied.value.data == {"payment_id": str(pending.id), "provider_code": "resource_missing"}
+    assert status_of(pending.id) == "pending"

@@ -425,6 +425,21 @@ def test_a_refunds_finding_older_than_what_is_listed_is_asked_about_too(
     assert Finding.objects.get().seen_at == (later if mended else later + timedelta(days=9))
 
 
+def test_a_finding_the_gateway_says_nothing_about_keeps_no_other_from_its_turn(
+    paid: Attempt, gateway: FakeGateway, later: datetime
+) -> None:
+    gateway.refund_in_dashboard(870)
+    gateway.refund_in_dashboard(100)
+    look(later)
+    gateway.unlisted = set(gateway.refunds)
+    gateway.deny("list_refunds", "permission_denied")
+
+    look(later + timedelta(days=9))
+
+    assert {finding.state for finding in Finding.objects.all()} == {"open"}
+    assert {finding.seen_at for finding in Finding.objects.all()} == {later + timedelta(days=9)}
+
+
 def test_a_gateway_that_fails_half_way_leaves_the_rest_as_it_was(
     gateway: FakeGateway, later: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,9 @@ from orders.queries import payables, taken_as_paid
 from payments import services
 from payments.errors import FindingNotFixable
 from payments.models import Attempt, Finding, Posting
+from payments.queries import books
 from payments.services.ledger import post_missing_capture
-from payments.services.reconciliation import Fix, books
+from payments.services.reconciliation import Fix
 from payments.states import AttemptStatus, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
@@ -179,7 +180,7 @@ def test_an_order_that_counts_as_paid_without_money_is_found(
     assert look(later) == (1, 0)
 
     assert found() == [
-        ("order_without_money", str(unpaid.order_id), "paid, costs 28.70 EUR, captured 0.00"),
+        ("order_without_money", str(unpaid.order_id), "paid, costs 28.70 EUR, captured 0.00 EUR"),
     ]
     with pytest.raises(FindingNotFixable):
         fix(later)

@@ -74,7 +74,7 @@ def test_four_hundred_and_six_hundred_go_back_and_then_not_one_more(
 
     assert refused.value.data["refundable"] == {"amount": 0, "currency": "EUR"}
     assert held_and_back(paid.id) == (1_000, 1_000)
-    assert [view.refund_id for view in queries.refunds_of(payment_id=paid.id)] == [first, second]
+    assert [row.id for row in queries.refund_rows(attempt_id=paid.id)] == [first, second]
     assert sorted(refund.amount.amount for refund in gateway.refunds.values()) == [400, 600]
     assert told(ten_euros) == ["payment.success", "refund.succeeded", "refund.succeeded"]
     assert_adds_up()

@@ -9,9 +9,10 @@ from pytest_django import Settings
 
 from orders import services as orders
 from orders.dto import OrderView
+from orders.errors import OrderNotFound
 from payments import services
 from payments.dto import SessionState
-from payments.errors import GatewayDown, OrderNotFound, OrderNotPayable, ReturnUrlNotAllowed, UnknownGateway
+from payments.errors import GatewayDown, OrderNotPayable, ReturnUrlNotAllowed, UnknownGateway
 from payments.models import Attempt, Payable
 from payments.services import NewPayable
 from payments.states import AttemptStatus, PayableState, Source

@@ -1,56 +1,47 @@
 """Our own books, a page at a time: each answer is one statement, however many rows are asked for."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from payments.dto import GatewayRefund, GatewaySession
-from payments.queries import ATTEMPT_COLUMNS, REFUND_COLUMNS, AttemptRow, RefundRow
-from payments.services.reconciliation.drift import OrderMoney
-from payments.states import AttemptStatus, RefundCause, RefundStatus
+from payments.queries.rows import ATTEMPTS, REFUNDS, AttemptRow, RefundRow, attempts_by, refunds_by
 from shop.kernel.ids import as_uuid
 from shop.kernel.money import Money
+from shop.kernel.rows import rows_of
 
 PAGE = 500
 
 _FIRST = UUID(int=0)
-_ATTEMPTS = f"SELECT {ATTEMPT_COLUMNS} FROM payments_attempt attempt JOIN payments_payable payable USING (order_id)"  # noqa: S608  constants
 # The indexes leave out what has no name there; said again, so that a plan made without values knows it.
 _OF_SESSIONS = f"""
-{_ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.session_id = ANY(%(sessions)s::text[])
+{ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.session_id = ANY(%(sessions)s::text[])
   AND attempt.session_id <> ''
 UNION ALL
-{_ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.reference = ANY(%(references)s::text[])
+{ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.reference = ANY(%(references)s::text[])
 """
 _OF_MONEY = f"""
-{_ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.session_id = ANY(%(sessions)s::text[])
+{ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.session_id = ANY(%(sessions)s::text[])
   AND attempt.session_id <> ''
 UNION ALL
-{_ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.gateway_payment_id = ANY(%(payments)s::text[])
+{ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.gateway_payment_id = ANY(%(payments)s::text[])
   AND attempt.gateway_payment_id <> ''
 """
 _ATTEMPTS_SINCE = f"""
-{_ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.session_id <> ''
+{ATTEMPTS} WHERE attempt.gateway = %(gateway)s::text AND attempt.session_id <> ''
   AND attempt.created_at >= %(since)s::timestamptz AND attempt.id > %(after)s::uuid
 ORDER BY attempt.id LIMIT %(limit)s
 """
-_REFUNDS = f"""
-SELECT {REFUND_COLUMNS}
-FROM payments_refund refund
-JOIN payments_attempt attempt ON attempt.id = refund.attempt_id
-JOIN payments_payable payable USING (order_id)
-"""  # noqa: S608  constants
 _OF_REFUNDS = f"""
-{_REFUNDS} WHERE refund.gateway = %(gateway)s::text AND refund.gateway_refund_id = ANY(%(refunds)s::text[])
+{REFUNDS} WHERE refund.gateway = %(gateway)s::text AND refund.gateway_refund_id = ANY(%(refunds)s::text[])
   AND refund.gateway_refund_id <> ''
 UNION ALL
-{_REFUNDS} WHERE refund.gateway = %(gateway)s::text AND refund.id = ANY(%(references)s::uuid[])
+{REFUNDS} WHERE refund.gateway = %(gateway)s::text AND refund.id = ANY(%(references)s::uuid[])
 """
 _REFUNDS_SINCE = f"""
-{_REFUNDS} WHERE refund.gateway = %(gateway)s::text AND refund.gateway_refund_id <> ''
+{REFUNDS} WHERE refund.gateway = %(gateway)s::text AND refund.gateway_refund_id <> ''
   AND refund.created_at >= %(since)s::timestamptz AND refund.id > %(after)s::uuid
 ORDER BY refund.id LIMIT %(limit)s
 """
@@ -69,6 +60,19 @@ GROUP BY order_id, currency
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderMoney:
+    """What the attempts of one order have brought, and what of it no refund holds."""
+
+    order_id: UUID
+    gateway: str
+    attempt_id: UUID
+    captured: Money
+    kept: Money
+    payments_kept: int
+    moved_at: datetime
+
+
 class AttemptsOf:
     """Our attempts that a page of the gateway's sessions is about."""
 
@@ -78,7 +82,7 @@ class AttemptsOf:
             "sessions": [word.session_id for word in words],
             "references": [word.reference for word in words if word.reference],
         }
-        rows = [_attempt(row) for row in _rows(_OF_SESSIONS, names)]
+        rows = attempts_by(_OF_SESSIONS, names)
         self._by_session = {row.session_id: row for row in rows if row.session_id}
         self._by_reference = {row.reference: row for row in rows}
 
@@ -97,7 +101,7 @@ class RefundsOf:
             "refunds": [word.refund_id for word in words],
             "references": [reference for reference in references if reference],
         }
-        rows = [_refund(row) for row in _rows(_OF_REFUNDS, names)]
+        rows = refunds_by(_OF_REFUNDS, names)
         self._by_id = {row.gateway_refund_id: row for row in rows if row.gateway_refund_id}
         # One that has another id there is another refund, whatever its reference says.
         self._by_reference = {str(row.id): row for row in rows if not row.gateway_refund_id}
@@ -119,36 +123,43 @@ class RefundsOf:
             "sessions": [word.session_id for word in unknown],
             "payments": [word.payment_id for word in unknown],
         }
-        rows = [_attempt(row) for row in _rows(_OF_MONEY, names)]
+        rows = attempts_by(_OF_MONEY, names)
         return {name: row for row in rows for name in (row.gateway_payment_id, row.session_id) if name}
 
 
 def attempts_since(*, gateway: str, since: datetime) -> Iterator[list[AttemptRow]]:
     """Yield, page by page, our attempts of this gateway that it has given a session and that began since then."""
-    pages = _pages(_ATTEMPTS_SINCE, {"gateway": gateway, "since": since}, key="id")
-    return ([_attempt(row) for row in page] for page in pages)
+    after = _FIRST
+    while page := attempts_by(_ATTEMPTS_SINCE, {"gateway": gateway, "since": since, "after": after, "limit": PAGE}):
+        yield page
+        after = page[-1].id
 
 
 def refunds_since(*, gateway: str, since: datetime) -> Iterator[list[RefundRow]]:
     """Yield, page by page, our refunds of this gateway that it has given an id and that began since then."""
-    pages = _pages(_REFUNDS_SINCE, {"gateway": gateway, "since": since}, key="id")
-    return ([_refund(row) for row in page] for page in pages)
+    after = _FIRST
+    while page := refunds_by(_REFUNDS_SINCE, {"gateway": gateway, "since": since, "after": after, "limit": PAGE}):
+        yield page
+        after = page[-1].id
 
 
 def refund_named(*, gateway: str, refund_id: str) -> RefundRow | None:
     """Return our refund that has this id there, or None."""
-    rows = _rows(_OF_REFUNDS, {"gateway": gateway, "refunds": [refund_id], "references": []})
-    return _refund(rows[0]) if rows else None
+    found = refunds_by(_OF_REFUNDS, {"gateway": gateway, "refunds": [refund_id], "references": []})
+    return found[0] if found else None
 
 
 def orders_with_money_since(*, since: datetime) -> Iterator[list[UUID]]:
     """Yield, page by page, the orders an attempt has brought money to since then."""
-    return ([row["order_id"] for row in page] for page in _pages(_PAID_ORDERS, {"since": since}, key="order_id"))
+    after = _FIRST
+    while page := [row["order_id"] for row in rows_of(_PAID_ORDERS, {"since": since, "after": after, "limit": PAGE})]:
+        yield page
+        after = page[-1]
 
 
 def money_of(*, order_ids: Sequence[UUID]) -> dict[UUID, OrderMoney]:
     """Return what the attempts of these orders have brought; orders without money are missing."""
-    return {row["order_id"]: _order_money(row) for row in _rows(_MONEY, {"orders": list(order_ids)})}
+    return {row["order_id"]: _order_money(row) for row in rows_of(_MONEY, {"orders": list(order_ids)})}
 
 
 def _order_money(row: dict[str, Any]) -> OrderMoney:
@@ -161,25 +172,3 @@ def _order_money(row: dict[str, Any]) -> OrderMoney:
         payments_kept=row["payments_kept"],
         moved_at=row["moved_at"],
     )
-
-
-def _pages(statement: str, chosen: dict[str, Any], *, key: str) -> Iterator[list[dict[str, Any]]]:
-    after = _FIRST
-    while page := _rows(statement, chosen | {"after": after, "limit": PAGE}):
-        yield page
-        after = page[-1][key]
-
-
-def _attempt(row: dict[str, Any]) -> AttemptRow:
-    return AttemptRow(**(row | {"status": AttemptStatus(row["status"])}))
-
-
-def _refund(row: dict[str, Any]) -> RefundRow:
-    return RefundRow(**(row | {"status": RefundStatus(row["status"]), "cause": RefundCause(row["cause"])}))
-
-
-def _rows(statement: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
