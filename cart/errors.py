@@ -10,16 +10,7 @@ class CartNotFound(NotFound):
         super().__init__("There is no such cart.")
 
 
-class UnknownSku(NotFound):
-    """No article with this SKU is sold in the cart's currency."""
-
-    code = "unknown_sku"
-
-    def __init__(self, *, sku: str) -> None:
-        super().__init__("No article with this SKU is for sale.", sku=sku)
-
-
-class InsufficientStock(Conflict):
+class LineExceedsStock(Conflict):
     """More units are wanted than can be had now."""
 
     code = "insufficient_stock"

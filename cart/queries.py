@@ -122,10 +122,6 @@ def _warnings(line: StoredLine, offer: Offer | None) -> list[CartWarning]:
         detail = f"{line.quantity} units are wanted and {offer.available} are available."
         found.append(CartWarning(Warned.INSUFFICIENT_STOCK, line.sku, detail))
     if offer.price != line.price_seen:
-        detail = f"The price was {_written(line.price_seen)} and is {_written(offer.price)} now."
+        detail = f"The price was {line.price_seen} and is {offer.price} now."
         found.append(CartWarning(Warned.PRICE_CHANGED, line.sku, detail))
     return found
-
-
-def _written(money: Money) -> str:
-    return f"{money.major()} {money.currency}"

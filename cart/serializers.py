@@ -9,14 +9,14 @@ from cart.models import MOST_UNITS
 from shop.kernel.http.serializers import MoneySchema, StrictInteger, StrictSerializer, StrictString, money_json
 
 
-class AddItem(StrictSerializer):
+class AddItemRequest(StrictSerializer):
     """Body of `POST /cart/{userId}/items`."""
 
     sku = StrictString(max_length=255)
     quantity = StrictInteger(min_value=1, max_value=MOST_UNITS)
 
 
-class SetQuantity(StrictSerializer):
+class SetQuantityRequest(StrictSerializer):
     """Body of `PATCH /cart/{userId}/items/{sku}`."""
 
     quantity = StrictInteger(min_value=0, max_value=MOST_UNITS)

@@ -12,10 +12,11 @@ from uuid import UUID
 from django.db import connection
 
 from cart.dto import CartView
-from cart.errors import CartChanged, CartFull, InsufficientStock, QuantityLimit, UnknownSku
+from cart.errors import CartChanged, CartFull, LineExceedsStock, QuantityLimit
 from cart.models import MOST_LINES, MOST_UNITS
 from cart.queries import StoredCart, StoredLine, offers_for, shown, stored_cart
 from shop.catalog.dto import Offer
+from shop.inventory.errors import UnknownSku
 from shop.kernel.auth.dto import Caller
 from shop.kernel.events import UserAction
 from shop.kernel.outbox.services import publish
@@ -76,7 +77,7 @@ class _Written:
 def add_item(*, caller: Caller, sku: str, quantity: int, if_version: int | None, now: datetime) -> CartView:
     """Add units of an article to the caller's cart, on top of those already in it, and return the cart.
 
-    Raises UnknownSku, InsufficientStock, QuantityLimit, CartFull; CartChanged when `if_version` is not the cart's.
+    Raises UnknownSku, LineExceedsStock, QuantityLimit, CartFull; CartChanged when `if_version` is not the cart's.
     """
 
     def change(cart: StoredCart, offers: Mapping[str, Offer]) -> dict[str, int]:
@@ -162,7 +163,7 @@ def _checked(cart: StoredCart, offers: Mapping[str, Offer], *, sku: str, quantit
     if quantity > MOST_UNITS:
         raise QuantityLimit(sku=sku, wanted=quantity, limit=MOST_UNITS)
     if quantity > offer.available:
-        raise InsufficientStock(sku=sku, wanted=quantity, available=offer.available)
+        raise LineExceedsStock(sku=sku, wanted=quantity, available=offer.available)
     if sku not in cart.lines and len(cart.lines) >= MOST_LINES:
         raise CartFull(limit=MOST_LINES)
     return quantity

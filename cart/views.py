@@ -11,8 +11,9 @@ from rest_framework.response import Response
 
 from cart import queries, services
 from cart.dto import CartView
-from cart.errors import CartNotFound, UnknownSku
-from cart.serializers import AddItem, CartSchema, SetQuantity, cart_json
+from cart.errors import CartNotFound
+from cart.serializers import AddItemRequest, CartSchema, SetQuantityRequest, cart_json
+from shop.inventory.errors import UnknownSku
 from shop.kernel.clock import utc_now
 from shop.kernel.events import UserAction
 from shop.kernel.http.serializers import parsed
@@ -30,7 +31,7 @@ _IF_MATCH = OpenApiParameter(
 )
 
 
-class CartEndpoint(ShopView):
+class OwnCartView(ShopView):
     """What all calls on a cart share."""
 
     def own(self, user_id: str) -> UUID:
@@ -40,10 +41,10 @@ class CartEndpoint(ShopView):
         return self.caller.id
 
 
-class CartDetail(CartEndpoint):
+class OneCartView(OwnCartView):
     """The cart as a whole."""
 
-    @extend_schema(operation_id="cart_read", responses=CartSchema)
+    @extend_schema(operation_id="read_cart", responses=CartSchema)
     def get(self, request: Request, user_id: str) -> Response:
         """Show a cart: one's own, or anybody's to staff."""
         other = as_uuid(user_id) if self.caller.staff else None
@@ -52,22 +53,22 @@ class CartDetail(CartEndpoint):
             record_view(_viewed(cart, guest=self.caller.guest))
         return _answer(cart, known=request.headers.get("If-None-Match", ""))
 
-    @extend_schema(operation_id="cart_clear", parameters=[_IF_MATCH], responses={200: CartSchema})
+    @extend_schema(operation_id="clear_cart", parameters=[_IF_MATCH], responses={200: CartSchema})
     def delete(self, request: Request, user_id: str) -> Response:
         """Empty one's own cart."""
         self.own(user_id)
         return _answer(services.clear(caller=self.caller, if_version=_if_version(request), now=utc_now()))
 
 
-class CartItems(CartEndpoint):
+class CartItemsView(OwnCartView):
     """The articles of a cart."""
 
-    @extend_schema(operation_id="cart_add_item", parameters=[_IF_MATCH], request=AddItem, responses=CartSchema)
+    @extend_schema(operation_id="add_cart_item", parameters=[_IF_MATCH], request=AddItemRequest, responses=CartSchema)
     @idempotent
     def post(self, request: Request, user_id: str) -> Response:
         """Add units of an article."""
         self.own(user_id)
-        wish = parsed(AddItem, request)
+        wish = parsed(AddItemRequest, request)
         return _answer(
             services.add_item(
                 caller=self.caller,
@@ -79,14 +80,16 @@ class CartItems(CartEndpoint):
         )
 
 
-class CartItem(CartEndpoint):
+class OneCartItemView(OwnCartView):
     """One article of a cart."""
 
-    @extend_schema(operation_id="cart_set_item", parameters=[_IF_MATCH], request=SetQuantity, responses=CartSchema)
+    @extend_schema(
+        operation_id="set_cart_item", parameters=[_IF_MATCH], request=SetQuantityRequest, responses=CartSchema
+    )
     def patch(self, request: Request, user_id: str, sku: str) -> Response:
         """Set the units of an article; 0 removes it."""
         self.own(user_id)
-        wish = parsed(SetQuantity, request)
+        wish = parsed(SetQuantityRequest, request)
         return _answer(
             services.set_quantity(
                 caller=self.caller,
@@ -97,7 +100,7 @@ class CartItem(CartEndpoint):
             )
         )
 
-    @extend_schema(operation_id="cart_remove_item", parameters=[_IF_MATCH], responses={200: CartSchema})
+    @extend_schema(operation_id="remove_cart_item", parameters=[_IF_MATCH], responses={200: CartSchema})
     def delete(self, request: Request, user_id: str, sku: str) -> Response:
         """Remove an article; nothing happens when it is not there."""
         self.own(user_id)

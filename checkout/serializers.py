@@ -51,7 +51,7 @@ class Address(StrictSerializer):
     country = Country(help_text="ISO 3166 alpha-2, such as DE.")
 
 
-class StartCheckout(StrictSerializer):
+class StartCheckoutRequest(StrictSerializer):
     """Body of `POST /checkout`. Without a billing address the bill goes where the goods go."""
 
     email = KeptString(max_length=254, validators=[EmailValidator()])

@@ -1,9 +1,9 @@
 from django.urls import path
 
-from checkout.views import CheckoutDetail, Checkouts, ShippingMethods
+from checkout.views import CheckoutsView, OneCheckoutView, ShippingMethodsView
 
 urlpatterns = [
-    path("checkout", Checkouts.as_view()),
-    path("checkout/shipping-methods", ShippingMethods.as_view()),
-    path("checkout/<str:checkout_id>", CheckoutDetail.as_view()),
+    path("checkout", CheckoutsView.as_view()),
+    path("checkout/shipping-methods", ShippingMethodsView.as_view()),
+    path("checkout/<str:checkout_id>", OneCheckoutView.as_view()),
 ]

@@ -14,7 +14,7 @@ from checkout.serializers import (
     CheckoutSchema,
     ShippingMethodsQuery,
     ShippingMethodsSchema,
-    StartCheckout,
+    StartCheckoutRequest,
     checkout_json,
     shipping_option_json,
 )
@@ -25,11 +25,11 @@ from shop.kernel.idempotency.http import idempotent
 from shop.kernel.ids import as_uuid
 
 
-class ShippingMethods(ShopView):
+class ShippingMethodsView(ShopView):
     """The ways of sending goods."""
 
     @extend_schema(
-        operation_id="shipping_methods_list", parameters=[ShippingMethodsQuery], responses=ShippingMethodsSchema
+        operation_id="list_shipping_methods", parameters=[ShippingMethodsQuery], responses=ShippingMethodsSchema
     )
     def get(self, request: Request) -> Response:
         """List the methods for a country; none for a country nothing is sent to."""
@@ -39,14 +39,14 @@ class ShippingMethods(ShopView):
         return Response({"results": [shipping_option_json(option) for option in options]})
 
 
-class Checkouts(ShopView):
+class CheckoutsView(ShopView):
     """Offers to be made."""
 
-    @extend_schema(operation_id="checkout_start", request=StartCheckout, responses={201: CheckoutSchema})
+    @extend_schema(operation_id="start_checkout", request=StartCheckoutRequest, responses={201: CheckoutSchema})
     @idempotent
     def post(self, request: Request) -> Response:
         """Price the cart, hold its stock and freeze the offer; an open one is replaced."""
-        wish = parsed(StartCheckout, request)
+        wish = parsed(StartCheckoutRequest, request)
         view = services.start(
             caller=self.caller,
             request=CheckoutRequest(
@@ -61,10 +61,10 @@ class Checkouts(ShopView):
         return Response(checkout_json(view), status=status.HTTP_201_CREATED)
 
 
-class CheckoutDetail(ShopView):
+class OneCheckoutView(ShopView):
     """One offer."""
 
-    @extend_schema(operation_id="checkout_read", responses=CheckoutSchema)
+    @extend_schema(operation_id="read_checkout", responses=CheckoutSchema)
     def get(self, request: Request, checkout_id: str) -> Response:  # noqa: ARG002  Django's signature
         """Show a checkout: one's own, or anybody's to staff."""
         view = queries.checkout(checkout_id=_id(checkout_id), now=utc_now())
@@ -72,7 +72,7 @@ class CheckoutDetail(ShopView):
             raise CheckoutNotFound
         return Response(checkout_json(view))
 
-    @extend_schema(operation_id="checkout_release", responses={204: None})
+    @extend_schema(operation_id="release_checkout", responses={204: None})
     def delete(self, request: Request, checkout_id: str) -> Response:  # noqa: ARG002  Django's signature
         """Give one's own checkout up and its stock back; again changes nothing."""
         services.release(caller=self.caller, checkout_id=_id(checkout_id), now=utc_now())

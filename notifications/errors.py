@@ -10,13 +10,6 @@ class MailNotFound(NotFound):
         super().__init__("There is no such mail.")
 
 
-class OrderUnknown(NotFound):
-    """A mail is to be written about an order that is not there."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no such order to write about.")
-
-
 class WebhookNotFound(NotFound):
     """There is no such endpoint or delivery."""
 

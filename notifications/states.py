@@ -73,12 +73,12 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
-# `delivered` and `dead` end a delivery; the way back to `pending` is a person's.
+# What an attempt can do to its delivery. The way back to `pending` is a person's, from everywhere: a new beginning.
 DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.PENDING: frozenset({DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.DEAD}),
-    DeliveryState.DELIVERED: frozenset({DeliveryState.PENDING}),
+    DeliveryState.DELIVERED: frozenset(),
     # A slow worker may still come back and know better.
-    DeliveryState.DEAD: frozenset({DeliveryState.PENDING, DeliveryState.DELIVERED}),
+    DeliveryState.DEAD: frozenset({DeliveryState.DELIVERED}),
 }
 
 
@@ -86,3 +86,8 @@ def check_endpoint_move(*, current: EndpointState, wanted: EndpointState) -> Non
     """Raise IllegalTransition unless the table of moves holds this one."""
     if wanted not in ENDPOINT_TRANSITIONS[current]:
         raise IllegalTransition(entity="A webhook endpoint", current=current, wanted=wanted)
+
+
+def delivery_sources(wanted: DeliveryState) -> list[DeliveryState]:
+    """Return the states from which an attempt may bring a delivery to `wanted`."""
+    return [current for current, reachable in DELIVERY_TRANSITIONS.items() if wanted in reachable]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,15 +29,8 @@ from shop.kernel.clock import utc_now
 from shop.kernel.http.pagination import PAGING, answer, page_of
 from shop.kernel.http.serializers import parsed
 from shop.kernel.http.views import InternalView
-from shop.kernel.idempotency.http import HEADER, REPLAYED, idempotent
+from shop.kernel.idempotency.http import KEY_PARAMETER, REPLAYED, idempotent
 from shop.kernel.ids import as_uuid
-
-_KEY = OpenApiParameter(
-    HEADER,
-    str,
-    OpenApiParameter.HEADER,
-    description="A name for this request: repeated with the same body it is answered as the first time, for 72 hours.",
-)
 
 
 class WebhookView(InternalView):
@@ -60,7 +53,7 @@ class WebhookEndpointsView(WebhookView):
 
     @extend_schema(
         operation_id="internal_create_webhook_endpoint",
-        parameters=[_KEY],
+        parameters=[KEY_PARAMETER],
         request=CreateEndpointRequest,
         responses={201: NewWebhookSecretSchema},
     )
@@ -96,7 +89,7 @@ class RotateWebhookSecretView(WebhookView):
 
     @extend_schema(
         operation_id="internal_rotate_webhook_secret",
-        parameters=[_KEY],
+        parameters=[KEY_PARAMETER],
         request=NothingRequest,
         responses=NewWebhookSecretSchema,
     )

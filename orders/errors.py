@@ -1,13 +1,17 @@
 """What orders refuses."""
 
+from uuid import UUID
+
 from shop.kernel.errors import Conflict, NotFound, Unavailable
 
 
 class OrderNotFound(NotFound):
     """There is no such order, or it is somebody else's."""
 
-    def __init__(self) -> None:
-        super().__init__("There is no such order.")
+    def __init__(self, *, order_id: UUID | str | None = None) -> None:
+        """Take the id that was asked for, where it was one."""
+        data = {} if order_id is None else {"order_id": str(order_id)}
+        super().__init__("There is no such order.", **data)
 
 
 class OrderRefunded(Conflict):

@@ -41,7 +41,7 @@ class PaymentFailed(Protocol):
         """The reason as the gateway put it."""
 
 
-class RefundDecided(Protocol):
+class RefundMade(Protocol):
     """`refund.succeeded`: the gateway gave money back."""
 
     @property
@@ -65,7 +65,7 @@ class RefundDecided(Protocol):
         """Why, in a word of payments'."""
 
 
-class RefundUndone(RefundDecided, Protocol):
+class RefundUndone(RefundMade, Protocol):
     """`refund.rejected`, `refund.reversed`: the shopper does not have the money."""
 
     @property
@@ -85,7 +85,7 @@ def payment_failed(*, event: PaymentFailed, event_id: UUID) -> None:
     )
 
 
-def refund_succeeded(*, event: RefundDecided, event_id: UUID) -> None:
+def refund_succeeded(*, event: RefundMade, event_id: UUID) -> None:
     """Count the money that went back."""
     _note(event, event_id, RefundTold.SUCCEEDED, why=event.cause)
 
@@ -100,7 +100,7 @@ def refund_reversed(*, event: RefundUndone, event_id: UUID) -> None:
     _note(event, event_id, RefundTold.REVERSED, why=event.code or event.cause)
 
 
-def _note(event: RefundDecided, event_id: UUID, told: RefundTold, *, why: str) -> None:
+def _note(event: RefundMade, event_id: UUID, told: RefundTold, *, why: str) -> None:
     news = RefundNews(
         event_id=event_id,
         refund_id=event.refund_id,

@@ -2,7 +2,7 @@
 
 The names are those of Segment's e-commerce spec v2 (https://segment.com/docs/connections/spec/ecommerce/v2/). Where it
 has no word for what a shop needs to know, the name is our own: Order Placed, Order Expired, Order Fulfilled, Payment
-Redirected, Payment Succeeded, Payment Failed, Refund Rejected, Refund Reversed.
+Redirected, Payment Succeeded, Payment Failed, Refund Rejected, Refund Reversed, Notification Sent.
 """
 
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Counts of what waits, and of what waits for a person. Every one is answered by an index of a few rows."""
+"""Counts of what waits, and of what waits for a person. Small indexes answer all but the queue's."""
 
 from dataclasses import dataclass
 from datetime import datetime

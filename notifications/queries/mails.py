@@ -7,11 +7,11 @@ from django.db.models import Count, Min
 
 from notifications import rendering
 from notifications.dto import Letter, Occasion, Standing, Template, Waiting
-from notifications.errors import OrderUnknown
 from notifications.models import Mail
 from notifications.states import State
 from orders import queries as orders
 from orders.dto import PayableOrder
+from orders.errors import OrderNotFound
 from payments import queries as payments
 from shop.kernel.money import Money
 
@@ -51,7 +51,7 @@ def letter_of(*, mail: Mail, now: datetime) -> Letter:
     order = orders.mail_order(order_id=mail.order_id)
     payable = orders.payable(order_id=mail.order_id)
     if order is None or payable is None:
-        raise OrderUnknown
+        raise OrderNotFound
     occasion = Occasion(
         template=Template(mail.template),
         amount=Money(mail.amount_minor, mail.currency),

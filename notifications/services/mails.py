@@ -19,12 +19,13 @@ from django.db import transaction
 
 from notifications import metrics
 from notifications.dto import FOR_STAFF, Delivery, Notice
-from notifications.errors import MailNotFound, OrderUnknown
+from notifications.errors import MailNotFound
 from notifications.models import Mail
 from notifications.queries import letter_of
 from notifications.states import State, check_move, check_resend
 from orders import queries as orders
 from orders.dto import MailOrder
+from orders.errors import OrderNotFound
 from shop.kernel.events import UserAction
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.services import publish
@@ -57,7 +58,7 @@ def write(*, notice: Notice, now: datetime) -> bool:
     """
     order = orders.mail_order(order_id=notice.order_id)
     if order is None:
-        raise OrderUnknown
+        raise OrderNotFound
     recipient, language = _to(notice, order)
     if not recipient:
         log.info("mail.nobody_to_tell", template=notice.template, order_id=str(notice.order_id))
@@ -260,19 +261,12 @@ def _set_aside(mail: Mail, why: str) -> bool:
     return True
 
 
-def _move(mail: Mail, was: State, to: State, **changes: object) -> bool:
+def _move(mail: Mail, was: State, to: State, **changes: Any) -> bool:
     """Move the mail if it still is as we read it, and say so: who comes second finds nothing to move."""
     check_move(current=was, wanted=to)
-    columns: dict[str, Any] = {"state": to.value, **changes}
-    assigned = ", ".join(f"{name} = %s" for name in columns)
-    with database.cursor() as cursor:
-        # The number of resends parts one sending from the next: a sender that comes back late moves only its own.
-        cursor.execute(
-            f"UPDATE notifications_mail SET {assigned} WHERE id = %s AND state = %s AND resends = %s",  # noqa: S608  our own names
-            [*columns.values(), mail.pk, was.value, mail.resends],
-        )
-        moved: int = cursor.rowcount
-    return moved == 1
+    # The number of resends parts one sending from the next: a sender that comes back late moves only its own.
+    mine = Mail.objects.filter(pk=mail.pk, state=was.value, resends=mail.resends)
+    return mine.update(state=to.value, **changes) == 1
 
 
 def _may_have_arrived(error: Exception) -> bool:

@@ -59,7 +59,7 @@ SELECT id FROM known
 
 
 @dataclass(frozen=True, slots=True)
-class _Money:
+class _ArrivedMoney:
     payment_id: UUID
     amount: Money
     now: datetime
@@ -72,7 +72,7 @@ def mark_paid(*, order_id: UUID, payment_id: UUID, amount: Money, now: datetime)
     Money that covers a waiting order pays it and commits its stock. What becomes of late money, of an order that is
     expired or cancelled, `ORDER_LATE_MONEY` says. All else, a second payment, a surplus, is due back.
     """
-    money = _Money(payment_id=payment_id, amount=amount, now=now)
+    money = _ArrivedMoney(payment_id=payment_id, amount=amount, now=now)
     if _paid_at_once(order_id, money):
         return MoneyTaken.PAID
     order = locked(order_id=order_id)
@@ -103,7 +103,7 @@ def give_back_what_was_kept(order: Order, *, reason: str, now: datetime) -> None
         _tell_refund_due(order, payment_id=capture.pk, due=due, reason=reason, now=now)
 
 
-def _paid_at_once(order_id: UUID, money: _Money) -> bool:
+def _paid_at_once(order_id: UUID, money: _ArrivedMoney) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             _PAY_AT_ONCE,
@@ -112,7 +112,7 @@ def _paid_at_once(order_id: UUID, money: _Money) -> bool:
                 "payment_id": money.payment_id,
                 "amount": money.amount.amount,
                 "currency": money.amount.currency,
-                "detail": _written(money.amount),
+                "detail": str(money.amount),
                 "entry_id": new_id(),
                 "now": money.now,
             },
@@ -122,7 +122,7 @@ def _paid_at_once(order_id: UUID, money: _Money) -> bool:
         return False
     number, checkout_id, user_id, guest = row
     stock.commit(reservation_id=checkout_id)
-    publish(
+    _tell_paid(
         OrderPaid(
             occurred_at=money.now,
             order_id=order_id,
@@ -133,11 +133,10 @@ def _paid_at_once(order_id: UUID, money: _Money) -> bool:
             total=money.amount,
         )
     )
-    log.info("order.paid", order_id=str(order_id), payment_id=str(money.payment_id))
     return True
 
 
-def _count(order: Order, money: _Money) -> MoneyTaken:
+def _count(order: Order, money: _ArrivedMoney) -> MoneyTaken:
     if money.amount.currency != order.currency:
         return _set_aside(order, money)
     if order.status == Status.PENDING_PAYMENT:
@@ -147,7 +146,7 @@ def _count(order: Order, money: _Money) -> MoneyTaken:
     return _give_back_all(order, money, reason="double_payment")
 
 
-def _take_late(order: Order, money: _Money) -> MoneyTaken:
+def _take_late(order: Order, money: _ArrivedMoney) -> MoneyTaken:
     if settings.ORDER_LATE_MONEY == "review":
         return _keep_for_a_person(order, money)
     if settings.ORDER_LATE_MONEY == "revive" and order.status == Status.EXPIRED:
@@ -155,19 +154,19 @@ def _take_late(order: Order, money: _Money) -> MoneyTaken:
     return _give_back_all(order, money, reason="late_payment")
 
 
-def _take_towards_total(order: Order, money: _Money) -> MoneyTaken:
+def _take_towards_total(order: Order, money: _ArrivedMoney) -> MoneyTaken:
     covered = _kept(order) + money.amount
     total = Money(order.total_minor, order.currency)
     if covered < total:
         _record(order, money)
         change(order, now=money.now, captured_minor=order.captured_minor + money.amount.amount)
-        tell(order, now=money.now, entry=EntryType.PART_PAID, detail=_written(money.amount))
+        tell(order, now=money.now, entry=EntryType.PART_PAID, detail=str(money.amount))
         return MoneyTaken.PART_PAID
     _pay(order, money, surplus=covered - total, entry=EntryType.PAID)
     return MoneyTaken.PAID
 
 
-def _revive_or_give_back(order: Order, money: _Money) -> MoneyTaken:
+def _revive_or_give_back(order: Order, money: _ArrivedMoney) -> MoneyTaken:
     """Pay an expired order if its stock can be had again; otherwise a person looks and the money goes back."""
     surplus = _kept(order) + money.amount - Money(order.total_minor, order.currency)
     try:
@@ -182,19 +181,19 @@ def _revive_or_give_back(order: Order, money: _Money) -> MoneyTaken:
     return _give_back_all(order, money, reason="late_payment")
 
 
-def _pay(order: Order, money: _Money, *, surplus: Money, entry: EntryType) -> None:
+def _pay(order: Order, money: _ArrivedMoney, *, surplus: Money, entry: EntryType) -> None:
     _record(order, money, due_back=surplus)
     move(
         order,
         wanted=Status.PAID,
         now=money.now,
         entry=entry,
-        detail=_written(money.amount),
+        detail=str(money.amount),
         captured_minor=order.captured_minor + money.amount.amount,
         payment_id=money.payment_id,
     )
     stock.commit(reservation_id=order.checkout_id)
-    publish(
+    _tell_paid(
         OrderPaid(
             occurred_at=money.now,
             order_id=order.pk,
@@ -209,23 +208,28 @@ def _pay(order: Order, money: _Money, *, surplus: Money, entry: EntryType) -> No
         _tell_refund_due(order, payment_id=money.payment_id, due=surplus, reason="surplus", now=money.now)
 
 
-def _give_back_all(order: Order, money: _Money, *, reason: str) -> MoneyTaken:
+def _tell_paid(paid: OrderPaid) -> None:
+    publish(paid)
+    log.info("order.paid", order_id=str(paid.order_id), payment_id=str(paid.payment_id))
+
+
+def _give_back_all(order: Order, money: _ArrivedMoney, *, reason: str) -> MoneyTaken:
     _record(order, money, due_back=money.amount)
     change(order, now=money.now, captured_minor=order.captured_minor + money.amount.amount)
     _tell_refund_due(order, payment_id=money.payment_id, due=money.amount, reason=reason, now=money.now)
     return MoneyTaken.REFUND_DUE
 
 
-def _keep_for_a_person(order: Order, money: _Money) -> MoneyTaken:
+def _keep_for_a_person(order: Order, money: _ArrivedMoney) -> MoneyTaken:
     """Count money that came too late, and let a person decide what becomes of it."""
     _record(order, money)
     change(order, now=money.now, captured_minor=order.captured_minor + money.amount.amount, needs_review=True)
-    tell(order, now=money.now, entry=EntryType.NEEDS_REVIEW, detail=f"{_written(money.amount)} came too late")
+    tell(order, now=money.now, entry=EntryType.NEEDS_REVIEW, detail=f"{money.amount} came too late")
     log.warning("order.late_money_kept", order_id=str(order.pk), payment_id=str(money.payment_id))
     return MoneyTaken.SET_ASIDE
 
 
-def _set_aside(order: Order, money: _Money) -> MoneyTaken:
+def _set_aside(order: Order, money: _ArrivedMoney) -> MoneyTaken:
     """Keep money of another currency out of the order's figures and ask a person to look."""
     _record(order, money)
     change(order, now=money.now, needs_review=True)
@@ -233,7 +237,7 @@ def _set_aside(order: Order, money: _Money) -> MoneyTaken:
         order,
         now=money.now,
         entry=EntryType.NEEDS_REVIEW,
-        detail=f"{_written(money.amount)} came for an order in {order.currency}",
+        detail=f"{money.amount} came for an order in {order.currency}",
     )
     log.error("order.currency_differs", order_id=str(order.pk), payment_id=str(money.payment_id))
     return MoneyTaken.SET_ASIDE
@@ -246,7 +250,7 @@ def _kept(order: Order) -> Money:
     return Money(int(kept or 0), order.currency)
 
 
-def _record(order: Order, money: _Money, *, due_back: Money | None = None) -> None:
+def _record(order: Order, money: _ArrivedMoney, *, due_back: Money | None = None) -> None:
     Capture.objects.create(
         payment_id=money.payment_id,
         order=order,
@@ -258,7 +262,7 @@ def _record(order: Order, money: _Money, *, due_back: Money | None = None) -> No
 
 
 def _tell_refund_due(order: Order, *, payment_id: UUID, due: Money, reason: str, now: datetime) -> None:
-    tell(order, now=now, entry=EntryType.REFUND_DUE, detail=f"{_written(due)}: {reason}")
+    tell(order, now=now, entry=EntryType.REFUND_DUE, detail=f"{due}: {reason}")
     publish(
         OrderRefundDue(
             occurred_at=now,
@@ -272,7 +276,3 @@ def _tell_refund_due(order: Order, *, payment_id: UUID, due: Money, reason: str,
         )
     )
     log.warning("order.refund_due", order_id=str(order.pk), payment_id=str(payment_id), reason=reason)
-
-
-def _written(money: Money) -> str:
-    return f"{money.major()} {money.currency}"

@@ -80,7 +80,7 @@ def note_refund(*, order_id: UUID, news: RefundNews, now: datetime) -> None:
         "succeeded": news.told is RefundTold.SUCCEEDED,
         "reversed": news.told is RefundTold.REVERSED,
         "type": _ENTRIES[news.told].value,
-        "detail": f"{news.amount.major()} {news.amount.currency}: {news.why}",
+        "detail": f"{news.amount}: {news.why}",
         "review": news.told is not RefundTold.SUCCEEDED,
         "now": now,
     }

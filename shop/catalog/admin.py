@@ -13,6 +13,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from shop.catalog.models import HIGHEST_PRICE, Article, Price, Product
+from shop.kernel.admin import money_text
 from shop.kernel.money import Money
 
 # Generic for mypy only.
@@ -133,8 +134,7 @@ class ArticleAdmin(ImportedAdmin):
     @display(description="prices")
     def price_list(self, article: Article) -> str:
         """List the prices, a currency after the other."""
-        prices = (Money(price.amount, price.currency) for price in article.prices.all())
-        return ", ".join(f"{price.major()} {price.currency}" for price in prices)
+        return ", ".join(money_text(price.amount, price.currency) for price in article.prices.all())
 
     @display(description="available", ordering="free")
     def available(self, article: Article) -> int:

@@ -1,15 +1,6 @@
 """What the catalogue refuses."""
 
-from shop.kernel.errors import Invalid, NotFound
-
-
-class UnknownSku(NotFound):
-    """Nothing is sold under this SKU, or not in this currency."""
-
-    code = "unknown_sku"
-
-    def __init__(self, *, sku: str) -> None:
-        super().__init__("There is no such article.", sku=sku)
+from shop.kernel.errors import Invalid
 
 
 class UnusableFile(Invalid):

@@ -53,7 +53,7 @@ class ProductSchema(serializers.Serializer[Any]):
     category = serializers.CharField(allow_blank=True)
 
 
-class ProductPage(serializers.Serializer[Any]):
+class ProductPageSchema(serializers.Serializer[Any]):
     """A page of articles."""
 
     results = ProductSchema(many=True)

@@ -1,9 +1,9 @@
 from django.urls import path
 
-from shop.catalog.views import ProductDetail, Products
+from shop.catalog.views import OneProductView, ProductsView
 
 urlpatterns = [
-    path("products", Products.as_view()),
+    path("products", ProductsView.as_view()),
     # SKUs of imported catalogues may contain a slash.
-    path("products/<path:sku>", ProductDetail.as_view()),
+    path("products/<path:sku>", OneProductView.as_view()),
 ]

@@ -9,8 +9,8 @@ from rest_framework.response import Response
 
 from shop.catalog import queries
 from shop.catalog.dto import ProductFilter
-from shop.catalog.errors import UnknownSku
-from shop.catalog.serializers import PriceQuery, ProductPage, ProductQuery, ProductSchema, product_json
+from shop.catalog.serializers import PriceQuery, ProductPageSchema, ProductQuery, ProductSchema, product_json
+from shop.inventory.errors import UnknownSku
 from shop.kernel.clock import utc_now
 from shop.kernel.events import UserAction
 from shop.kernel.http.pagination import PAGING, Page, answer, page_of
@@ -18,7 +18,7 @@ from shop.kernel.http.views import ShopView
 from shop.kernel.views import record_view
 
 
-class ShopWindow(ShopView):
+class ShopWindowView(ShopView):
     """What the calls on the shop window share."""
 
     def tell(self, name: str, **properties: str | int | None) -> None:
@@ -34,10 +34,10 @@ class ShopWindow(ShopView):
         )
 
 
-class Products(ShopWindow):
+class ProductsView(ShopWindowView):
     """Everything in it."""
 
-    @extend_schema(operation_id="products_list", parameters=[ProductQuery, *PAGING], responses=ProductPage)
+    @extend_schema(operation_id="list_products", parameters=[ProductQuery, *PAGING], responses=ProductPageSchema)
     def get(self, request: Request) -> Response:
         """List what is sold, in the order it came into the shop."""
         query, page = _query(ProductQuery, request), page_of(request)
@@ -58,10 +58,10 @@ class Products(ShopWindow):
         return Response(answer(request, page=page, rows=found, place=lambda row: row.id, as_json=product_json))
 
 
-class ProductDetail(ShopWindow):
+class OneProductView(ShopWindowView):
     """One article of it."""
 
-    @extend_schema(operation_id="products_read", parameters=[PriceQuery], responses=ProductSchema)
+    @extend_schema(operation_id="read_product", parameters=[PriceQuery], responses=ProductSchema)
     def get(self, request: Request, sku: str) -> Response:
         """Show one article."""
         query = _query(PriceQuery, request)

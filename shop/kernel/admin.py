@@ -139,4 +139,4 @@ def instant_text(at: datetime) -> str:
 
 def money_text(minor: int, currency: str) -> str:
     """Return money as admin pages write it, such as `12.50 EUR`."""
-    return f"{Money(minor, currency).major()} {currency}"
+    return str(Money(minor, currency))

@@ -66,6 +66,9 @@ class Money:
         """Return the amount in major units, exactly."""
         return Decimal(self.amount).scaleb(-exponent(self.currency))
 
+    def __str__(self) -> str:
+        return f"{self.major()} {self.currency}"
+
     def __add__(self, other: Self) -> Self:
         return self._with(self.amount + self._same_currency(other))
 

@@ -1,5 +1,6 @@
 """What import contracts cannot see: rooms, keys across contexts, wiring, schemas, sizes."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -128,6 +129,18 @@ def test_files_stay_under_four_hundred_lines() -> None:
     long = {str(path.relative_to(ROOT)): n for path in sources() if (n := len(path.read_text().splitlines())) > 400}
 
     assert long == {}
+
+
+def test_functions_fit_a_screen() -> None:
+    functions = [
+        (f"{path.relative_to(ROOT)}::{node.name}", (node.end_lineno or 0) - node.lineno + 1)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    ]
+
+    assert len(functions) > 1_000
+    assert [name for name, lines in functions if lines > 40] == []
 
 
 def test_no_unfinished_work_is_left_behind() -> None:

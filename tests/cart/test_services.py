@@ -7,9 +7,10 @@ import pytest
 
 from cart import services
 from cart.dto import CartView
-from cart.errors import CartChanged, CartFull, InsufficientStock, QuantityLimit, UnknownSku
+from cart.errors import CartChanged, CartFull, LineExceedsStock, QuantityLimit
 from cart.models import Cart, CartLine
 from cart.queries import cart_of
+from shop.inventory.errors import UnknownSku
 from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
 from shop.kernel.outbox.models import LoggedEvent
@@ -108,7 +109,7 @@ def test_more_than_is_available_is_refused_and_says_how_much_there_is(shopper: C
     on_sale("MUG", available=3)
     add(shopper, "MUG", 2)
 
-    with pytest.raises(InsufficientStock) as refused:
+    with pytest.raises(LineExceedsStock) as refused:
         add(shopper, "MUG", 2)
 
     assert refused.value.data == {"sku": "MUG", "wanted": 4, "available": 3}
@@ -159,7 +160,7 @@ def test_setting_puts_an_article_in_that_was_not_there(shopper: Caller) -> None:
 def test_setting_above_what_is_available_is_refused(shopper: Caller) -> None:
     on_sale("MUG", available=1)
 
-    with pytest.raises(InsufficientStock):
+    with pytest.raises(LineExceedsStock):
         set_to(shopper, "MUG", 2)
 
     assert not CartLine.objects.exists()

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# `tests/cart/test_views.py::test_a_cart`, `cart/services.py::add_item`, `cart/views.py::CartItems.post`.
+# `tests/cart/test_views.py::test_a_cart`, `cart/services.py::add_item`, `cart/views.py::CartItemsView.post`.
 _NAMED = re.compile(r"`([\w./-]+\.py)::([\w.]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<img[^>]* src=\"([^\"]+)\"")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -47,7 +47,7 @@ def table_rows(text: str) -> Iterator[list[str]]:
 
 @cache
 def functions_of(path: str) -> frozenset[str]:
-    """Return the functions, classes and methods (`CartItems.post`) that a source file defines."""
+    """Return the functions, classes and methods (`CartItemsView.post`) that a source file defines."""
     names = set()
     for node in ast.parse((ROOT / path).read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

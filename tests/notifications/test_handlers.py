@@ -10,9 +10,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from notifications import handlers
-from notifications.errors import OrderUnknown
 from notifications.models import Mail
 from orders.dto import OrderView
+from orders.errors import OrderNotFound
 from orders.events import OrderCancelled, OrderCreated, OrderExpired, OrderFulfilled
 from payments.events import PaymentFailed, PaymentSucceeded, RefundRejected, RefundReversed, RefundSucceeded
 from shop.kernel.auth.dto import Caller
@@ -234,7 +234,7 @@ def test_news_of_an_order_that_is_not_there_is_refused(order: OrderView) -> None
         "order_id": new_id(), "occurred_at": event.occurred_at,
     })  # fmt: skip
 
-    with pytest.raises(OrderUnknown):
+    with pytest.raises(OrderNotFound):
         hear(handlers.order_expired, event)
 
 

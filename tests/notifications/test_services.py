@@ -381,7 +381,7 @@ def test_a_mail_about_an_order_that_is_gone_waits_for_a_person(
 
     assert deliver(mail, server, now) is Delivery.POSTPONED
 
-    assert "OrderUnknown" in mail.last_error
+    assert "OrderNotFound" in mail.last_error
 
 
 def test_a_person_may_ask_again(order: OrderView, now: datetime, server: MailServer) -> None:

@@ -12,7 +12,7 @@ from django.db import connection
 
 from notifications import metrics
 from notifications.services.webhooks.sending import Claimed, Outcome
-from notifications.states import DeliveryState, DisabledBecause, EndpointState
+from notifications.states import DeliveryState, DisabledBecause, EndpointState, delivery_sources
 from shop.kernel.ids import new_id
 from shop.kernel.looks import masked
 from shop.kernel.tracing import Trace, tracing
@@ -43,8 +43,8 @@ WITH logged AS (
 UPDATE notifications_webhook_delivery
 SET state = %s, next_attempt_at = %s::timestamptz, settled_at = %s::timestamptz, last_status = %s::int, last_error = %s
 FROM (SELECT count(*) AS endpoints FROM told) AS counted
-WHERE id = %s AND counted.endpoints >= 0 AND redeliveries = %s AND state <> 'delivered'
-  AND (%s::boolean OR (state = 'pending' AND attempts = %s))
+WHERE id = %s AND counted.endpoints >= 0 AND redeliveries = %s AND state = ANY(%s)
+  AND (%s::boolean OR attempts = %s)
 """
 
 
@@ -146,7 +146,8 @@ def _write(claimed: Claimed, outcome: Outcome, verdict: _Verdict, *, now: dateti
                 health.disabled.value if health.disabled else "", now if health.disabled else None,
                 claimed.endpoint_id, claimed.delivery_id, claimed.busy_until,
                 verdict.state.value, verdict.due_at, None if verdict.due_at else now, status, error,
-                claimed.delivery_id, claimed.redeliveries, not error, claimed.attempts,
+                claimed.delivery_id, claimed.redeliveries, [state.value for state in delivery_sources(verdict.state)],
+                not error, claimed.attempts,
             ],
         )  # fmt: skip
 

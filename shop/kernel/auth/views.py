@@ -34,7 +34,7 @@ class RegisterView(OpenView):
 
     throttle_classes = [RegisterThrottle]
 
-    @extend_schema(operation_id="auth_register", tags=["auth"], request=RegisterRequest, responses={201: LoginSchema})
+    @extend_schema(operation_id="register", tags=["auth"], request=RegisterRequest, responses={201: LoginSchema})
     def post(self, request: Request) -> Response:
         """Open an account and log in."""
         data = parsed(RegisterRequest, request)
@@ -47,7 +47,7 @@ class GuestView(OpenView):
 
     throttle_classes = [GuestThrottle]
 
-    @extend_schema(operation_id="auth_guest", tags=["auth"], request=None, responses={201: GuestLoginSchema})
+    @extend_schema(operation_id="open_guest", tags=["auth"], request=None, responses={201: GuestLoginSchema})
     def post(self, request: Request) -> Response:
         """Begin to shop without an account."""
         parsed(GuestRequest, request)
@@ -59,7 +59,7 @@ class TokenView(OpenView):
 
     throttle_classes = [TokenThrottle]
 
-    @extend_schema(operation_id="auth_token", tags=["auth"], request=TokenRequest, responses={200: LoginSchema})
+    @extend_schema(operation_id="log_in", tags=["auth"], request=TokenRequest, responses={200: LoginSchema})
     def post(self, request: Request) -> Response:
         """Log in."""
         data = parsed(TokenRequest, request)
@@ -69,7 +69,7 @@ class TokenView(OpenView):
 class RefreshView(OpenView):
     """`/auth/token/refresh`."""
 
-    @extend_schema(operation_id="auth_refresh", tags=["auth"], request=RefreshRequest, responses={200: TokensSchema})
+    @extend_schema(operation_id="refresh_tokens", tags=["auth"], request=RefreshRequest, responses={200: TokensSchema})
     def post(self, request: Request) -> Response:
         """Trade a refresh token, which is worth nothing afterwards, for a new pair."""
         data = parsed(RefreshRequest, request)
@@ -79,7 +79,7 @@ class RefreshView(OpenView):
 class LogoutView(OpenView):
     """`/auth/logout`."""
 
-    @extend_schema(operation_id="auth_logout", tags=["auth"], request=RefreshRequest, responses={204: None})
+    @extend_schema(operation_id="log_out", tags=["auth"], request=RefreshRequest, responses={204: None})
     def post(self, request: Request) -> Response:
         """End the session of a refresh token; its access token ends by itself within minutes."""
         data = parsed(RefreshRequest, request)
@@ -90,7 +90,7 @@ class LogoutView(OpenView):
 class MeView(CheckedView):
     """`/auth/me`."""
 
-    @extend_schema(operation_id="auth_me", tags=["auth"], responses={200: MeSchema})
+    @extend_schema(operation_id="read_me", tags=["auth"], responses={200: MeSchema})
     def get(self, request: Request) -> Response:  # noqa: ARG002  DRF's signature
         """Tell who is calling."""
         user = queries.user(user_id=self.caller.id)
@@ -102,7 +102,7 @@ class MeView(CheckedView):
 class JwksView(OpenView):
     """`/.well-known/jwks.json`."""
 
-    @extend_schema(operation_id="jwks", tags=["auth"], responses={200: JwkSetSchema})
+    @extend_schema(operation_id="read_key_set", tags=["auth"], responses={200: JwkSetSchema})
     def get(self, request: Request) -> Response:  # noqa: ARG002  DRF's signature
         """Publish the key that verifies our tokens; none is published while they are signed with a shared secret."""
         key = tokens.public_key()

@@ -40,7 +40,7 @@ _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 _REQUESTS = UUID("6f1f0f4e-3b0c-4c57-9f7e-9a3f0c1f5a5d")
 # No path of ours is as long; it is part of an index, whose entries have a limit.
 _LONGEST_PATH = 512
-_PARAMETER = OpenApiParameter(
+KEY_PARAMETER = OpenApiParameter(
     HEADER,
     str,
     OpenApiParameter.HEADER,
@@ -83,7 +83,7 @@ def idempotent(post: Post[V, P]) -> Post[V, P]:
             _give_back(claimed)
         return response
 
-    described: Post[V, P] = extend_schema(parameters=[_PARAMETER])(answered_once)
+    described: Post[V, P] = extend_schema(parameters=[KEY_PARAMETER])(answered_once)
     return described
 
 

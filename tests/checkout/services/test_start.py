@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 from pytest_django import Settings
 
-from cart.errors import InsufficientStock as NotEnoughForTheCart
+from cart.errors import LineExceedsStock
 from cart.queries import cart_of
 from cart.services import set_quantity
 from checkout import services
@@ -285,7 +285,7 @@ def test_back_in_the_cart_shoppers_are_not_in_their_own_way(shopper: Caller, str
     assert cart_of(user_id=stranger.id).lines[0].available == 1
     cart = set_quantity(caller=shopper, sku="MUG", quantity=5, if_version=None, now=NOW)
     assert (cart.lines[0].quantity, cart.warnings) == (5, ())
-    with pytest.raises(NotEnoughForTheCart) as refused:
+    with pytest.raises(LineExceedsStock) as refused:
         set_quantity(caller=shopper, sku="MUG", quantity=6, if_version=None, now=NOW)
     assert refused.value.data["available"] == 5
     assert start(shopper).offer.lines[0].quantity == 5

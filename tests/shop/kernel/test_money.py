@@ -33,6 +33,13 @@ def test_only_integers_are_amounts(amount: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("minor", "currency", "written"), [(1999, "EUR", "19.99 EUR"), (500, "JPY", "500 JPY"), (-5, "KWD", "-0.005 KWD")]
+)
+def test_money_is_written_in_major_units(minor: int, currency: str, written: str) -> None:
+    assert str(Money(minor, currency)) == written
+
+
+@pytest.mark.parametrize(
     ("text", "currency", "minor"),
     [("19.99", "EUR", 1999), ("19", "EUR", 1900), ("500", "JPY", 500), ("1.234", "KWD", 1234), ("-0.01", "USD", -1)],
 )

@@ -45,6 +45,18 @@ def test_every_call_has_a_name_of_its_own_and_can_answer_with_a_problem() -> Non
     assert document["components"]["schemas"]["Problem"]["required"] == ["type", "title", "status", "detail", "code"]
 
 
+def test_every_call_is_named_by_a_verb_and_what_it_acts_on() -> None:
+    generator: Any = SchemaGenerator
+    paths = generator().get_schema(request=None, public=True)["paths"]
+    names = {call["operationId"].removeprefix("internal_") for path in paths.values() for call in path.values()}
+
+    verbs = {
+        *("add", "cancel", "clear", "create", "fulfil", "list", "log", "open", "ping", "place", "read", "receive"),
+        *("redeliver", "refresh", "refund", "register", "release", "remove", "rotate", "set", "start"),
+    }
+    assert {name for name in names if name.split("_")[0] not in verbs} == {"healthz", "readyz", "metrics"}
+
+
 def test_a_document_without_calls_gets_the_component_all_the_same() -> None:
     assert "Problem" in add_problem_responses({}, None, None, public=True)["components"]["schemas"]
 
