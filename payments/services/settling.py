@@ -4,6 +4,7 @@ What made us ask is only a hint. The gateway's answer, fetched outside any trans
 then locked, read again, compared and moved, and the fact is told, in one transaction.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.conf import settings
 
 from payments.dto import GatewaySession, Outcome, Settlement
 from payments.errors import PaymentNotFound
+from payments.models import Attempt
 from payments.ports import GatewayRefused, GatewayUnavailable
 from payments.queries import AttemptRow, attempt_row, lock_attempt
 from payments.services import gateways
@@ -101,7 +103,9 @@ def _adopt(*, attempt: AttemptRow, word: GatewaySession, source: Source, now: da
     if current.status is AttemptStatus.SUCCEEDED:
         return current, Outcome.UNCHANGED
     if current.quarantined and source is not Source.STAFF:
-        return current, Outcome.QUARANTINED
+        # Whoever wanted it closed meanwhile has set the clock going again.
+        Attempt.objects.filter(id=current.id).update(next_poll_at=None)
+        return replace(current, next_poll_at=None), Outcome.QUARANTINED
     differing = differences(attempt=current, word=word)
     if differing:
         return hold_for_review(

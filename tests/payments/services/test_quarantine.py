@@ -11,9 +11,11 @@ from orders.dto import OrderView
 from payments import services
 from payments.dto import Outcome
 from payments.models import Attempt
+from payments.services import NewPayable
 from payments.states import AttemptStatus, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
+from shop.kernel.transactions import open_unit_of_work
 from tests.conftest import Statements
 from tests.payments.factories import history, started, told
 from tests.payments.fakes import FakeGateway
@@ -102,3 +104,29 @@ def test_a_person_who_finds_the_session_open_ends_the_quarantine_as_well(
     assert (attempt.status, attempt.needs_review) == ("pending", False)
     assert attempt.next_poll_at is not None
     assert history(pending.id)[-2:] == [("pending", "pending"), ("pending", "pending")]
+
+
+def test_one_whose_order_was_called_off_is_closed_once_and_asked_about_no_more(
+    pending: Attempt, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.lies = {"amount": Money(1, "EUR")}
+    services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=now)
+    gateway.calls.clear()
+    payable = NewPayable(
+        order_id=order.order_id,
+        user_id=order.user_id,
+        guest=False,
+        number=order.number,
+        total=order.totals.total,
+        deadline=order.payment_deadline,
+    )
+    with open_unit_of_work():
+        services.close_payable(payable=payable, now=now)
+
+    settlement = services.poll(attempt_id=pending.id, now=now)
+
+    attempt = Attempt.objects.get()
+    assert settlement is not None
+    assert settlement.outcome is Outcome.QUARANTINED
+    assert gateway.calls == ["close_session"]
+    assert (attempt.status, attempt.needs_review, attempt.next_poll_at) == ("pending", True, None)
