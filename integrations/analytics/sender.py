@@ -44,19 +44,23 @@ class ViewSender(Thread):
     def run(self) -> None:
         """Send until asked to stop. A publisher that fails is replaced, as the relay does with its own."""
         while not self._stopping.is_set():
-            publisher = Publisher()
             try:
-                self._serve(publisher)
+                self._carry()
             except BrokersLost as error:
                 log.warning("views.begin_anew", reason=str(error))
             except Exception:
                 # Whatever it was, requests go on recording: without a sender every view after this one is lost.
                 log.exception("views.sender_failed")
                 self._stopping.wait(PATIENCE_SECONDS)
-            finally:
-                # What is still under way is reported, and so counted, as dropped; what waits is for the next publisher.
-                publisher.abandon()
-                self._buffer.filled.set()
+
+    def _carry(self) -> None:
+        publisher = Publisher()
+        try:
+            self._serve(publisher)
+        finally:
+            # What is still under way is reported, and so counted, as dropped; what waits is for the next publisher.
+            publisher.abandon()
+            self._buffer.filled.set()
 
     def _serve(self, publisher: Publisher) -> None:
         """Send for as long as the broker takes what it is given."""

@@ -70,7 +70,7 @@ class GroupConsumer:
                 failures += 1
                 if failures == 1:
                     log.warning("consumer.database_away", group=self._group.name, reason=str(error))
-                subscriber.keep_membership(min(0.1 * 2**failures, LONGEST_BACKOFF_SECONDS))
+                subscriber.keep_membership(min(0.1 * 2 ** min(failures, 6), LONGEST_BACKOFF_SECONDS))
             else:
                 subscriber.done(received)
                 return

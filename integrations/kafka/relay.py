@@ -247,7 +247,7 @@ class Relay:
         metrics.relay_errors.labels(kind).inc()
         if self._failures == 1:
             log.warning("relay.interrupted", kind=kind, reason=str(error))
-        self._stop.wait(min(0.1 * 2**self._failures, 5.0))
+        self._stop.wait(min(0.1 * 2 ** min(self._failures, 6), 5.0))
         with suppress(BrokersLost):
             # What the client notices meanwhile must not pile up; the next turn minds what it is.
             self._publisher.poll(0)

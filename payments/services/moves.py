@@ -141,8 +141,9 @@ def hand_out(*, attempt: AttemptRow, word: GatewaySession, now: datetime) -> Att
 
 @joins_unit_of_work
 def hold_for_review(*, attempt: AttemptRow, reason: Reason) -> AttemptRow:
-    """Leave the locked attempt where it is until a person has looked; the clock asks no more."""
-    held = replace(attempt, review_reason=reason.why, next_poll_at=None)
+    """Leave the locked attempt where it is until a person has looked; the clock only closes what is to be closed."""
+    to_be_closed = attempt.close_wanted and attempt.session_id and reason.source is not Source.ORDER_CANCELLED
+    held = replace(attempt, review_reason=reason.why, next_poll_at=attempt.next_poll_at if to_be_closed else None)
     _write(held, [(attempt.status, attempt.status)], reason)
     return held
 

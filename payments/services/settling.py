@@ -4,7 +4,6 @@ What made us ask is only a hint. The gateway's answer, fetched outside any trans
 then locked, read again, compared and moved, and the fact is told, in one transaction.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -103,9 +102,10 @@ def _adopt(*, attempt: AttemptRow, word: GatewaySession, source: Source, now: da
     if current.status is AttemptStatus.SUCCEEDED:
         return current, Outcome.UNCHANGED
     if current.quarantined and source is not Source.STAFF:
-        # Whoever wanted it closed meanwhile has set the clock going again.
-        Attempt.objects.filter(id=current.id).update(next_poll_at=None)
-        return replace(current, next_poll_at=None), Outcome.QUARANTINED
+        if source is Source.ORDER_CANCELLED:
+            # It is closed now, as somebody wanted, and the clock has nothing more to do.
+            Attempt.objects.filter(id=current.id).update(next_poll_at=None)
+        return current, Outcome.QUARANTINED
     differing = differences(attempt=current, word=word)
     if differing:
         return hold_for_review(

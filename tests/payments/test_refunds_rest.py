@@ -242,13 +242,20 @@ def test_giving_back_once_more_is_refused_where_nothing_is_left(refused: Refund,
     assert rows() == [(400, "succeeded", "external"), (600, "succeeded", "external"), (TOTAL, "rejected", "cancelled")]
 
 
-def test_giving_back_once_more_waits_for_no_silent_gateway(refused: Refund, gateway: FakeGateway) -> None:
-    gateway.fall_silent("list_refunds", times=9)
+def test_nothing_is_given_back_once_more_until_the_gateway_says_what_went_back(
+    refused: Refund, gateway: FakeGateway
+) -> None:
+    gateway.fall_silent("list_refunds")
+    support = logged_in("view_refund", "change_refund")
+
+    page = support.post(f"/admin/payments/refund/{refused.pk}/again/", follow=True).content.decode()
+    told = Refund.objects.count()
     gateway.fall_silent("create_refund", times=9)
+    support.post(f"/admin/payments/refund/{refused.pk}/again/")
 
-    logged_in("view_refund", "change_refund").post(f"/admin/payments/refund/{refused.pk}/again/")
-
-    assert LogEntry.objects.get().change_message == "Refund of 10.00 EUR: unknown."
+    assert "The gateway gave no answer" in page
+    assert told == 1
+    assert LogEntry.objects.get().change_message == "Refund of 6.00 EUR: unknown. Of 10.00 EUR only this was left."
 
 
 # --- races ---

@@ -74,8 +74,7 @@ def refund_drift(
 ) -> Drift | None:
     """Compare a refund with ours of this id or reference, of `attempt`; None while nothing is amiss."""
     if refund is None:
-        # One that was refused moved no money, and nobody here has asked for it.
-        return None if word.state is RefundState.REJECTED else _unknown_refund(gateway, word, attempt)
+        return None if _moved_nothing(word, attempt) else _unknown_refund(gateway, word, attempt)
     detail = refund_differences(refund=refund, word=word)
     if not detail and refund.status not in _AGREEING[word.state]:
         detail = f"{word.state.value} there, {refund.status.value} here"
@@ -155,6 +154,13 @@ def _unknown_session(gateway: str, word: GatewaySession, attempt: AttemptRow | N
         order_id=attempt.order_id if attempt else None,
         detail=f"{taken}{other}",
     )
+
+
+def _moved_nothing(word: GatewayRefund, attempt: AttemptRow | None) -> bool:
+    """Say whether an unknown refund was refused, or is back already and there is no room to write both down."""
+    if word.state is not RefundState.REVERSED or attempt is None:
+        return word.state is RefundState.REJECTED
+    return word.amount.amount > attempt.captured - attempt.refund_held
 
 
 def _unknown_refund(gateway: str, word: GatewayRefund, attempt: AttemptRow | None) -> Drift:

@@ -87,7 +87,9 @@ def _import(attempt: AttemptRow, words: list[GatewayRefund], left: int, adopted:
         if _is_strange(attempt, word):
             adopted.strange.append(word.refund_id)
         elif word.amount.amount > left:
-            adopted.unfit.append(word.refund_id)
+            # What is back already moved nothing in the end.
+            if word.state is not RefundState.REVERSED:
+                adopted.unfit.append(word.refund_id)
         else:
             row, outcome = _imported(attempt, word, reason)
             left -= row.amount if row.status in HOLDING else 0

@@ -56,8 +56,8 @@ def _claim_turn(refund: RefundRow, now: datetime) -> bool:
 
 
 def _put_off(refund: RefundRow, at: datetime) -> None:
-    """Give the turn back, unless something has moved the refund meanwhile."""
-    turn = Refund.objects.filter(id=refund.id, status=refund.status, tries=refund.tries + 1)
+    """Give the turn back, unless something has moved the refund meanwhile, or a person has taken it on."""
+    turn = Refund.objects.filter(id=refund.id, status=refund.status, tries=refund.tries + 1, next_try_at__isnull=False)
     turn.update(tries=refund.tries, next_try_at=at)
 
 

@@ -35,14 +35,15 @@ def give_back(
 def give_back_again(*, refund_id: UUID, now: datetime) -> RefundView:
     """Give back once more what a refund that came to nothing was to, or what is left of it, and return the new refund.
 
-    However often it is asked for, it is done once. Raises RefundNotFound, RefundInReview and NothingLeftToRefund.
+    However often it is asked for, it is done once. Raises RefundNotFound, RefundInReview, NothingLeftToRefund, and
+    GatewayUnavailable: while nobody says whether it went back after all, nothing is given back anew.
     """
     forbid_unit_of_work("Giving money back")
     undone = refund_row(refund_id=refund_id)
     if undone is None:
         raise RefundNotFound(refund_id=refund_id)
-    with suppress(GatewayUnavailable, GatewayRefused):
-        # What went back without us is not left. A gateway that tells nothing refuses by itself what is too much.
+    with suppress(GatewayRefused):
+        # What went back without us, or after all, is not left.
         adopt_refunds_of(attempt_id=undone.attempt_id, source=Source.STAFF, now=now)
     return _sent(request_again(refund=undone, now=now), now)
 

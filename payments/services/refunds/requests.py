@@ -8,7 +8,7 @@ import structlog
 
 from payments.dto import RefundView
 from payments.errors import NothingLeftToRefund, PaymentNotFound, RefundExceedsCaptured, RefundInReview
-from payments.models import Attempt
+from payments.models import Attempt, Refund
 from payments.queries import AttemptRow, RefundRow, lock_payment, lock_refund, refund_of_event, refund_view
 from payments.services.moves import Reason
 from payments.services.refunds.moves import hold
@@ -68,6 +68,8 @@ def request_again(*, refund: RefundRow, now: datetime) -> RefundView:
     wanted = min(refund.money, refundable(attempt=attempt))
     if not wanted:
         raise NothingLeftToRefund(payment_id=attempt.id)
+    # A person has taken it on: what is held from now on must not look as if the gateway had given it back.
+    Refund.objects.filter(id=refund.id).update(next_try_at=None)
     return _requested(attempt, wanted, reason=refund.reason or f"Once more: {refund.cause}", once=once, now=now)
 
 

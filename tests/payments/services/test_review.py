@@ -6,14 +6,15 @@ import pytest
 
 from orders.dto import OrderView
 from payments import services
-from payments.dto import Expiration, Outcome, RefundState
+from payments.dto import Expiration, Outcome, RefundState, SessionState
 from payments.errors import NotInReview, PaymentNotFound, RefundAtGateway, RefundInReview, RefundNotFound
 from payments.models import Attempt, Refund
 from payments.ports import GatewayUnavailable
-from payments.states import AttemptStatus, RefundStatus, Source
+from payments.states import AttemptStatus, RefundCause, RefundStatus, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
+from shop.kernel.transactions import open_unit_of_work
 from tests.orders.factories import again
 from tests.payments.factories import attempt_in, history, last_failure, started, status_of, told
 from tests.payments.fakes import FakeGateway
@@ -190,3 +191,62 @@ def test_a_refund_that_had_ended_only_leaves_the_review(paid: Attempt, gateway: 
     assert (settlement.outcome, settlement.status) == (Outcome.UNCHANGED, "succeeded")
     assert not Refund.objects.get().needs_review
     assert held_and_back(paid.id) == (700, 700)
+
+
+def test_giving_up_closes_the_page_so_that_nobody_pays_on_it(
+    shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
+) -> None:
+    pending = attempt_in(S.PENDING, caller=shopper, order=order, gateway=gateway, now=now)
+    gateway.lies = {"amount": Money(1, "EUR")}
+    services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=now)
+
+    services.give_up_payment(payment_id=pending.id, now=now)
+
+    assert gateway.sessions[pending.session_id].state is SessionState.CLOSED
+    assert status_of(pending.id) == "failed"
+
+
+def test_one_of_its_amount_that_nobody_knows_may_be_the_refund(
+    paid: Attempt, gateway: FakeGateway, now: datetime
+) -> None:
+    refund = refund_in(R.REQUESTED, paid=paid, gateway=gateway, now=now)
+    Refund.objects.update(review_reason="reference x instead of y", next_try_at=None)
+    gateway.refund_in_dashboard(700)
+
+    with pytest.raises(RefundAtGateway):
+        services.give_up_refund(refund_id=refund.id, now=now)
+
+    assert held_and_back(paid.id) == (700, 0)
+
+
+def test_while_the_gateway_is_silent_nothing_is_given_back_once_more(
+    paid: Attempt, gateway: FakeGateway, now: datetime
+) -> None:
+    refund = refund_in(R.REJECTED, paid=paid, gateway=gateway, now=now)
+    gateway.fall_silent("list_refunds")
+
+    with pytest.raises(GatewayUnavailable):
+        services.give_back_again(refund_id=refund.id, now=now)
+
+    assert Refund.objects.count() == 1
+    assert held_and_back(paid.id) == (0, 0)
+
+
+def test_what_staff_give_back_once_more_is_not_mistaken_for_what_the_gateway_gave(
+    paid: Attempt, gateway: FakeGateway, now: datetime
+) -> None:
+    gateway.refund_refusal = "no_balance"
+    with open_unit_of_work():
+        due = services.request_due_refund(
+            payment_id=paid.id, amount=Money(700, "EUR"), cause=RefundCause.SURPLUS, due_event_id=new_id(), now=now
+        )
+    assert due is not None
+    services.settle_refund(refund_id=due.refund_id, source=Source.POLL, now=now)
+    assert Refund.objects.get().next_try_at is not None
+    gateway.refund_refusal = None
+
+    services.give_back_again(refund_id=due.refund_id, now=now)
+    services.poll_refund(refund_id=due.refund_id, now=now + timedelta(days=1))
+
+    assert held_and_back(paid.id) == (700, 700)
+    assert Refund.objects.count() == 2
