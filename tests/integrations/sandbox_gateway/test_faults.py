@@ -126,6 +126,7 @@ def test_page_takes_money_late(gateway: Gateway, receiver: Receiver, ending: str
         gateway.call("POST", f"/v1/sessions/{session_id}/close")
     eventually(lambda: gateway.fetch(session_id)["status"] == ending)
     assert gateway.pay(session_id).status == 409
+    receiver.wait_for(session_id, f"session.{ending}")
     gateway.faults(pay_after_close=1)
 
     assert "<form" in gateway.page(session_id).text
