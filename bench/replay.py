@@ -68,8 +68,7 @@ def main() -> None:
 
 
 def _fill(stack: Stack, options: argparse.Namespace) -> dict[str, int]:
-    # Known without Django, which reads its settings when they are asked for first.
-    from settings import wiring  # noqa: PLC0415
+    from settings import wiring  # noqa: PLC0415  it puts settings into the environment stacks inherit
 
     until = datetime.now(UTC) - timedelta(hours=1)
     with stack.connect() as connection:

@@ -99,11 +99,10 @@ def _cpu(results: dict[str, Any]) -> str:
 
 def plot_purchases(results: dict[str, Any], path: Path) -> None:
     """Draw throughput, latencies and CPU side by side."""
-    # Drawing needs no screen, and the bench without `--keep` no drawing.
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib as mpl  # noqa: PLC0415  a bench that keeps nothing draws nothing
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    mpl.use("Agg")  # No screen.
+    from matplotlib import pyplot as plt  # noqa: PLC0415  after the choice of no screen
 
     rounds = results["rounds"]
     labels = [str(one["shoppers"]) for one in rounds]

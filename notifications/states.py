@@ -13,20 +13,24 @@ class State(StrEnum):
     SENT = "sent"
     UNCONFIRMED = "unconfirmed"
     DEAD = "dead"
+    DISMISSED = "dismissed"
 
 
-# `sent`, `unconfirmed` and `dead` end a mail; the way back to `pending` is a person's, see `check_resend`.
+# `sent`, `unconfirmed` and `dead` end a mail. The ways from there are a person's: back to `pending`, see
+# `check_resend`, or on to `dismissed`, when nobody needs the mail any more.
 TRANSITIONS: dict[State, frozenset[State]] = {
     # A mail whose template is broken is never claimed: it waits again, or dies, where it stands.
     State.PENDING: frozenset({State.SENDING, State.PENDING, State.DEAD}),
     State.SENDING: frozenset({State.SENT, State.PENDING, State.UNCONFIRMED, State.DEAD}),
     State.SENT: frozenset({State.PENDING}),
     # A slow worker may still come back and know better.
-    State.UNCONFIRMED: frozenset({State.SENT, State.PENDING}),
-    State.DEAD: frozenset({State.PENDING}),
+    State.UNCONFIRMED: frozenset({State.SENT, State.PENDING, State.DISMISSED}),
+    State.DEAD: frozenset({State.PENDING, State.DISMISSED}),
+    State.DISMISSED: frozenset({State.SENT, State.PENDING}),
 }
 
-RESENDABLE = frozenset({State.SENT, State.UNCONFIRMED, State.DEAD})
+RESENDABLE = frozenset({State.SENT, State.UNCONFIRMED, State.DEAD, State.DISMISSED})
+DISMISSABLE = frozenset({State.UNCONFIRMED, State.DEAD})
 
 
 def check_move(*, current: State, wanted: State) -> None:

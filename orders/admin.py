@@ -19,10 +19,10 @@ from django.utils.module_loading import import_string
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from orders import services
+from orders import queries, services
 from orders.models import Capture, Entry, Line, Order
 from orders.serializers import LONGEST_REASON, LONGEST_TRACKING
-from orders.states import TRANSITIONS, PaymentStatus, Status
+from orders.states import TRANSITIONS, Status
 from shop.kernel.admin import LongList, ReadOnlyAdmin, instant_text, money_text
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
@@ -133,7 +133,7 @@ class OrderAdmin(LongList, ReadOnlyAdmin):
         moves = TRANSITIONS[Status(order.status)]
         offered = {
             "cancel_order": Status.CANCELLED in moves,
-            "fulfil_order": Status.FULFILLED in moves and order.payment_status != PaymentStatus.REFUNDED,
+            "fulfil_order": Status.FULFILLED in moves and not queries.is_given_back(order=order),
             "review_order": order.needs_review,
         }
         allowed = super().get_actions_detail(request, object_id)

@@ -15,12 +15,12 @@ class OrderNotFound(NotFound):
 
 
 class OrderRefunded(Conflict):
-    """All the money of the order has gone back: its goods do not leave."""
+    """All the money of the order has gone back, or is about to: its goods do not leave."""
 
     code = "order_refunded"
 
     def __init__(self) -> None:
-        super().__init__("All the money of this order has gone back; its goods are not sent.")
+        super().__init__("All the money of this order has gone back, or is on its way; its goods are not sent.")
 
 
 class OrderNumbersTaken(Unavailable):

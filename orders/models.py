@@ -100,6 +100,11 @@ class Order(models.Model):
             ),
             models.Index(Lower("email"), name="orders_order_by_email"),
             models.Index(fields=["-id"], condition=Q(needs_review=True), name="orders_order_in_review"),
+            models.Index(
+                fields=["updated_at"],
+                condition=Q(status__in=[Status.EXPIRED.value, Status.CANCELLED.value], captured_minor__gt=0),
+                name="orders_order_closed_with_money",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,11 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db.models import Min, Q
+from django.utils.module_loading import import_string
 
 from orders.dto import MailLine, MailOrder, OrderView, PayableOrder, TimelineEntry
 from orders.errors import OrderNotFound
 from orders.models import Capture, Order
+from orders.ports import MoneyGoingBack
 from orders.states import PaymentStatus, Status
 from shop.kernel.ids import as_uuid, normal_order_number
 from shop.kernel.money import Money
@@ -38,6 +41,12 @@ _TIMELINE = """
 _ONE = f"SELECT {_COLUMNS}, {_TIMELINE} FROM orders_order o"  # noqa: S608  constants of this file
 _SEVERAL = f"SELECT {_COLUMNS}, NULL AS timeline FROM orders_order o"  # noqa: S608  constants of this file
 _PAYABLE = "SELECT id, number, user_id, guest, status, total_minor, currency, payment_deadline FROM orders_order"
+# What becomes of money for an expired order, by `ORDER_LATE_MONEY`.
+_LATE_MONEY = {
+    "revive": "Money that still comes revives the order if its stock can be had again, else it goes back.",
+    "refund": "Money that still comes goes back.",
+    "review": "Money that still comes is kept until a person has decided.",
+}
 
 
 def order(*, order_id: UUID, user_id: UUID | None) -> OrderView:
@@ -64,6 +73,21 @@ def orders_of(
     return [_view(row) for row in rows_of(_SEVERAL + where, [user_id, place, limit])]
 
 
+def is_given_back(*, order: Order) -> bool:
+    """Say whether all the money an order took has gone back, or is on its way: a gateway may take days.
+
+    What the order has declared due back is on its way, also before payments have heard of it.
+    """
+    if order.payment_status == PaymentStatus.REFUNDED:
+        return True
+    going_back: MoneyGoingBack = import_string(settings.MONEY_GOING_BACK)
+    back = going_back(order_id=order.pk)
+    taken = Capture.objects.filter(order=order, currency=order.currency)
+    return bool(taken) and all(
+        capture.amount_minor <= max(capture.due_back_minor, back.get(capture.pk, 0)) for capture in taken
+    )
+
+
 def find(*, text: str) -> UUID | None:
     """Return the order a person means: by its number, however it is typed, or its id; None when there is none."""
     known = Q(number=normal_order_number(text) or text)
@@ -86,12 +110,12 @@ def story(*, order_id: UUID, now: datetime) -> Story:
         coming.append(
             f"The order {verb} {clock_text(told.payment_deadline)}; then its session is closed and it expires."
         )
-    if told.status == Status.PAID and told.payment_status == PaymentStatus.REFUNDED:
-        coming.append("All money has gone back: the order can be cancelled, and not be sent.")
+    if told.status == Status.PAID and is_given_back(order=Order.objects.get(pk=order_id)):
+        coming.append("All money has gone back, or is on its way: the order can be cancelled, and not be sent.")
     elif told.status == Status.PAID:
         coming.append("The order can be sent, or cancelled, which gives its money back.")
     if told.status == Status.EXPIRED:
-        coming.append("Money that still comes revives the order if its stock can be had again, else it goes back.")
+        coming.append(_LATE_MONEY[settings.ORDER_LATE_MONEY])
     if told.needs_review:
         coming.append("A person has to look at it: Admin > Orders.")
     return Story(moments=tuple(moments), next=tuple(coming))
@@ -122,6 +146,21 @@ def taken_as_paid(*, since: datetime, limit: int, after: UUID | None = None) -> 
         ORDER BY id LIMIT %s
     """
     return [_payable(row) for row in rows_of(_PAYABLE + where, [since, after, after, limit])]
+
+
+def closed_with_money(*, since: datetime, until: datetime, limit: int, after: UUID | None = None) -> list[UUID]:
+    """Return up to `limit` orders that ended unsold, had money and last changed in this time, by id, after `after`.
+
+    What became of their refunds changes them, too.
+    """
+    # The words stand in the statement: a prepared one finds the small index by them only.
+    statement = """
+        SELECT id FROM orders_order
+        WHERE status IN ('expired', 'cancelled') AND captured_minor > 0 AND updated_at BETWEEN %s AND %s
+          AND (%s::uuid IS NULL OR id > %s::uuid)
+        ORDER BY id LIMIT %s
+    """
+    return [row["id"] for row in rows_of(statement, [since, until, after, after, limit])]
 
 
 def mail_order(*, order_id: UUID) -> MailOrder | None:

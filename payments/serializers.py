@@ -8,6 +8,7 @@ from payments.dto import PaymentView, RefundView
 from payments.states import AttemptStatus, RefundStatus
 from shop.kernel.clock import rfc3339
 from shop.kernel.http.serializers import (
+    LARGEST_AMOUNT,
     KeptString,
     MoneySchema,
     StrictInteger,
@@ -32,7 +33,7 @@ class StartPaymentRequest(StrictSerializer):
 class RefundMoneyRequest(StrictSerializer):
     """How much goes back."""
 
-    amount = StrictInteger(min_value=1)
+    amount = StrictInteger(min_value=1, max_value=LARGEST_AMOUNT)
     currency = StrictString(min_length=3, max_length=3)
 
 

@@ -1,7 +1,6 @@
 """Alarm clocks: find what is due, call one service for each. The row is the truth; a lost tick loses nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import takewhile
 from time import monotonic
@@ -88,8 +87,13 @@ def reconcile(**_: object) -> None:
     now = utc_now()
     since = now - timedelta(seconds=settings.RECONCILIATION_WINDOW_SECONDS)
     for gateway in settings.GATEWAYS:
-        with suppress(GatewayUnavailable, GatewayRefused):
+        try:
             services.reconcile_gateway(gateway=gateway, since=since, now=now)
+        except (GatewayUnavailable, GatewayRefused):
+            # Told and counted there.
+            continue
+        except Exception:
+            log.exception("reconciliation.broke", gateway=gateway)
     services.reconcile_house(since=since, now=now)
 
 

@@ -34,7 +34,7 @@ from shop.kernel.clock import utc_now
 from shop.kernel.errors import Forbidden
 from shop.kernel.http.pagination import PAGING, answer, page_of
 from shop.kernel.http.serializers import parsed
-from shop.kernel.http.views import CheckedView, InternalView, OpenView
+from shop.kernel.http.views import CheckedView, InternalView, ReceivingView
 from shop.kernel.idempotency.http import idempotent, name_of
 from shop.kernel.ids import as_uuid
 from shop.kernel.money import Money
@@ -121,7 +121,7 @@ class RefundsView(CheckedView):
         return _given_back(request, known)
 
 
-class DefaultCallbackView(OpenView):
+class DefaultCallbackView(ReceivingView):
     """Where the default gateway reports."""
 
     @extend_schema(operation_id="receive_default_callback", request=OpenApiTypes.BINARY, responses=ReceivedSchema)
@@ -130,7 +130,7 @@ class DefaultCallbackView(OpenView):
         return _received(request, settings.DEFAULT_GATEWAY)
 
 
-class CallbackView(OpenView):
+class CallbackView(ReceivingView):
     """Where a gateway reports."""
 
     @extend_schema(operation_id="receive_callback", request=OpenApiTypes.BINARY, responses=ReceivedSchema)

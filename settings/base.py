@@ -1,15 +1,15 @@
-"""What is the same everywhere. The environment is read here and nowhere else; units stand in the names."""
+"""What is the same everywhere. The shop reads its environment in this folder alone; units stand in the names."""
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from settings import backoffice, logs, wiring
+from settings.environment import Environment
 
-env = environ.Env()
+env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- who we are -------------------------------------------------------------------------------------------
@@ -93,11 +93,15 @@ DATABASE_LOCK_TIMEOUT_MS = env.int("DATABASE_LOCK_TIMEOUT_MS", default=3_000)
 DATABASE_STATEMENT_TIMEOUT_MS = env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=15_000)
 # Threads of one web process share a pool of this size; 0 keeps one connection a process (worker, relay, commands).
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=0)
+# After so long without a sign of the database a connection has ended: where a network drops packets nobody says so, and
+# the kernel would wait for a quarter of an hour or, once the statement has arrived there, for two hours.
+DATABASE_TCP_USER_TIMEOUT_SECONDS = env.count("DATABASE_TCP_USER_TIMEOUT_SECONDS", default=10)
+DATABASE_TCP_KEEPALIVE_SECONDS = max(DATABASE_TCP_USER_TIMEOUT_SECONDS // 2, 1)
 
 
 def database(url: str) -> dict[str, Any]:
     """Return Django's description of the PostgreSQL server at `url`."""
-    described: dict[str, Any] = environ.Env.db_url_config(url)
+    described: dict[str, Any] = Environment.db_url_config(url)
     time_outs = (
         f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_MS} -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_MS}"
         " -c idle_in_transaction_session_timeout=60000"
@@ -107,8 +111,14 @@ def database(url: str) -> dict[str, Any]:
         "CONN_MAX_AGE": 0 if DATABASE_POOL_SIZE else 300,
         "CONN_HEALTH_CHECKS": not DATABASE_POOL_SIZE,
     }
-    described.setdefault("OPTIONS", {}).update(
-        server_side_binding=True, prepare_threshold=0, options=time_outs, connect_timeout=5
+    # `?host=` names a socket's folder. To psql `dbshell` hands Django's host, and no such option.
+    options = described.setdefault("OPTIONS", {})
+    described["HOST"] = options.pop("host", described.get("HOST", ""))
+    options.update(server_side_binding=True, prepare_threshold=0, options=time_outs, connect_timeout=5)
+    options.update(
+        tcp_user_timeout=DATABASE_TCP_USER_TIMEOUT_SECONDS * 1_000,
+        keepalives_idle=DATABASE_TCP_KEEPALIVE_SECONDS,
+        keepalives_interval=DATABASE_TCP_KEEPALIVE_SECONDS,
     )
     if DATABASE_POOL_SIZE:
         described["OPTIONS"]["pool"] = pool(size=DATABASE_POOL_SIZE)
@@ -127,10 +137,10 @@ def pool(*, size: int, wait_seconds: float = 5.0) -> dict[str, Any]:
 DATABASES = {"default": database(env.str("DATABASE_URL", default=""))}
 REDIS_URL = env.str("REDIS_URL", default="")
 KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS", default="")
-KAFKA_TOPIC_PARTITIONS = env.int("KAFKA_TOPIC_PARTITIONS", default=12)
-KAFKA_TOPIC_REPLICATION = env.int("KAFKA_TOPIC_REPLICATION", default=1)
+KAFKA_TOPIC_PARTITIONS = env.count("KAFKA_TOPIC_PARTITIONS", default=12)
+KAFKA_TOPIC_REPLICATION = env.count("KAFKA_TOPIC_REPLICATION", default=1)
 # How soon a silent consumer loses its partitions; a real broker accepts 6 seconds or more.
-KAFKA_SESSION_TIMEOUT_MS = env.int("KAFKA_SESSION_TIMEOUT_MS", default=6_000)
+KAFKA_SESSION_TIMEOUT_MS = env.count("KAFKA_SESSION_TIMEOUT_MS", default=6_000)
 # Whatever else librdkafka should know: `security.protocol=SASL_SSL,sasl.mechanism=PLAIN,...`.
 KAFKA_OPTIONS = env.dict("KAFKA_OPTIONS", default={})
 CACHES = {
@@ -219,6 +229,7 @@ if ORDER_LATE_MONEY not in {"revive", "refund", "review"}:
     raise ImproperlyConfigured("ORDER_LATE_MONEY is one of revive, refund and review.")
 SHIPPING_RATES = wiring.SHIPPING_RATES
 TAX_RATES = wiring.TAX_RATES
+MONEY_GOING_BACK = wiring.MONEY_GOING_BACK
 
 ORDER_PANELS = wiring.ORDER_PANELS
 ORDER_STORIES = wiring.ORDER_STORIES
@@ -240,18 +251,21 @@ MOLLIE_API_URL = env.str("MOLLIE_API_URL", default="https://api.mollie.com")
 MOLLIE_API_KEY = env.str("MOLLIE_API_KEY", default="")
 # The first makes the addresses Mollie calls; all are accepted.
 MOLLIE_WEBHOOK_SECRETS = env.list("MOLLIE_WEBHOOK_SECRETS", default=[])
-_GATEWAY_SECRETS = {
-    "stripe": (STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRETS),
-    "mollie": (MOLLIE_API_KEY, MOLLIE_WEBHOOK_SECRETS),
+# What a gateway cannot do without, by the names of the settings above.
+GATEWAY_SECRETS = {
+    "stripe": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"),
+    "mollie": ("MOLLIE_API_KEY", "MOLLIE_WEBHOOK_SECRETS"),
 }
-GATEWAYS = {name: path for name, path in wiring.GATEWAYS.items() if all(_GATEWAY_SECRETS.get(name, ()))}
+GATEWAYS = {
+    name: path
+    for name, path in wiring.GATEWAYS.items()
+    if all(globals()[secret] for secret in GATEWAY_SECRETS.get(name, ()))
+}
 PAYMENT_RETURN_ORIGINS = env.list("PAYMENT_RETURN_ORIGINS", default=[])
 GATEWAY_CONNECT_TIMEOUT_SECONDS = env.float("GATEWAY_CONNECT_TIMEOUT_SECONDS", default=3.0)
 GATEWAY_READ_TIMEOUT_SECONDS = env.float("GATEWAY_READ_TIMEOUT_SECONDS", default=10.0)
 # In each process. Of the threads of a web process (4) half stay free for everything else while a gateway hangs.
-GATEWAY_CALLS_AT_ONCE = env.int("GATEWAY_CALLS_AT_ONCE", default=2)
-if GATEWAY_CALLS_AT_ONCE < 1:
-    raise ImproperlyConfigured("GATEWAY_CALLS_AT_ONCE is 1 or more: without a slot no gateway is ever asked.")
+GATEWAY_CALLS_AT_ONCE = env.count("GATEWAY_CALLS_AT_ONCE", default=2)
 # For a call that finds no slot free, while the gateway seems well.
 GATEWAY_SLOT_WAIT_SECONDS = env.float("GATEWAY_SLOT_WAIT_SECONDS", default=1.0)
 # So many calls without an answer, within the window and none answered between, and the gateway is left alone for the
@@ -261,24 +275,22 @@ GATEWAY_CIRCUIT_WINDOW_SECONDS = env.float("GATEWAY_CIRCUIT_WINDOW_SECONDS", def
 GATEWAY_CIRCUIT_PAUSE_SECONDS = env.float("GATEWAY_CIRCUIT_PAUSE_SECONDS", default=15.0)
 # Whoever reads a payment is answered from the database when the gateway takes longer.
 PAYMENT_LOOK_TIMEOUT_SECONDS = env.float("PAYMENT_LOOK_TIMEOUT_SECONDS", default=2.0)
-PAYMENT_POLL_DELAYS_SECONDS = env.list("PAYMENT_POLL_DELAYS_SECONDS", cast=int, default=[60, 120, 300])
+PAYMENT_POLL_DELAYS_SECONDS = env.delays("PAYMENT_POLL_DELAYS_SECONDS", default=[60, 120, 300])
 PAYMENT_POLL_QUIET_SECONDS = env.int("PAYMENT_POLL_QUIET_SECONDS", default=300)
-PAYMENT_UNKNOWN_DELAYS_SECONDS = env.list(
-    "PAYMENT_UNKNOWN_DELAYS_SECONDS", cast=int, default=[60, 300, 3_600, *[86_400] * 5]
-)
+PAYMENT_UNKNOWN_DELAYS_SECONDS = env.delays("PAYMENT_UNKNOWN_DELAYS_SECONDS", default=[60, 300, 3_600, *[86_400] * 5])
 # After an attempt ended without money: the gateway may know better later.
-PAYMENT_LATE_LOOK_DELAYS_SECONDS = env.list("PAYMENT_LATE_LOOK_DELAYS_SECONDS", cast=int, default=[3_600, 86_400])
+PAYMENT_LATE_LOOK_DELAYS_SECONDS = env.delays("PAYMENT_LATE_LOOK_DELAYS_SECONDS", default=[3_600, 86_400])
 # A refund the gateway never answered for; then a person decides.
-PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS = env.list(
-    "PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS", cast=int, default=[60, 300, 3_600, *[86_400] * 5]
+PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS = env.delays(
+    "PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS", default=[60, 300, 3_600, *[86_400] * 5]
 )
 # A refund under way: banks take days.
-PAYMENT_REFUND_POLL_DELAYS_SECONDS = env.list(
-    "PAYMENT_REFUND_POLL_DELAYS_SECONDS", cast=int, default=[60, 300, 1_800, 7_200, 21_600, 86_400]
+PAYMENT_REFUND_POLL_DELAYS_SECONDS = env.delays(
+    "PAYMENT_REFUND_POLL_DELAYS_SECONDS", default=[60, 300, 1_800, 7_200, 21_600, 86_400]
 )
 # A refund that was done: the customer's bank may send it back.
-PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS = env.list(
-    "PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS", cast=int, default=[3_600, 86_400, 604_800]
+PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS = env.delays(
+    "PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS", default=[3_600, 86_400, 604_800]
 )
 # A payment made in a gateway's test mode pays nothing where this is true, and the other way round.
 PAYMENT_LIVE_MODE = env.bool("PAYMENT_LIVE_MODE", default=True)
@@ -286,9 +298,8 @@ PAYMENT_LIVE_MODE = env.bool("PAYMENT_LIVE_MODE", default=True)
 # under way and differs from nothing.
 RECONCILIATION_WINDOW_SECONDS = env.int("RECONCILIATION_WINDOW_SECONDS", default=26 * 3_600)
 RECONCILIATION_QUIET_SECONDS = env.int("RECONCILIATION_QUIET_SECONDS", default=300)
-CALLBACK_RETRY_DELAYS_SECONDS = env.list(
+CALLBACK_RETRY_DELAYS_SECONDS = env.delays(
     "CALLBACK_RETRY_DELAYS_SECONDS",
-    cast=int,
     default=[5, 30, 120, 600, 1_800, 3_600, 7_200, 18_000, 36_000],
 )
 CALLBACK_TOLERANCE_SECONDS = 300
@@ -307,7 +318,7 @@ IDEMPOTENCY_KEPT_HOURS = 72
 KAFKA_REPUBLISH_AT_BOOT_SECONDS = env.int("KAFKA_REPUBLISH_AT_BOOT_SECONDS", default=0)
 # False where Debezium carries the events: then the relay has nothing to do, and its queue must not grow.
 OUTBOX_QUEUED = env.bool("OUTBOX_QUEUED", default=True)
-EVENT_LOG_KEPT_DAYS = env.int("EVENT_LOG_KEPT_DAYS", default=90)
+EVENT_LOG_KEPT_DAYS = env.count("EVENT_LOG_KEPT_DAYS", default=90)
 # When nothing was ended for longer than the first, or our clock and the database's differ by more than the second, the
 # clock is not believed, and nothing ends for a while: after a downtime the third, after a leap of the clock a whole
 # window. 0 for the first believes every clock.
@@ -329,8 +340,8 @@ USE_TZ = True
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Kupfer & Klee <shop@example.com>")
 # Where the shop's own people read mail: refunds a gateway refused are told there, and shoppers' answers go there.
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")
-MAIL_RETRY_DELAYS_SECONDS = env.list(
-    "MAIL_RETRY_DELAYS_SECONDS", cast=int, default=[5, 30, 120, 600, 1_800, 3_600, 7_200, 18_000]
+MAIL_RETRY_DELAYS_SECONDS = env.delays(
+    "MAIL_RETRY_DELAYS_SECONDS", default=[5, 30, 120, 600, 1_800, 3_600, 7_200, 18_000]
 )
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_SECONDS", default=20)
 if env.str("EMAIL_URL", default=""):
@@ -349,17 +360,16 @@ WEBHOOK_SENDER = wiring.WEBHOOK_SENDER
 # Secrets that sign are derived from these; the first makes new ones, the others keep what they made.
 WEBHOOK_SECRET_KEYS = env.list("WEBHOOK_SECRET_KEYS", default=[])
 WEBHOOK_SECRET_OVERLAP_HOURS = env.int("WEBHOOK_SECRET_OVERLAP_HOURS", default=24)
-WEBHOOK_RETRY_DELAYS_SECONDS = env.list(
+WEBHOOK_RETRY_DELAYS_SECONDS = env.delays(
     "WEBHOOK_RETRY_DELAYS_SECONDS",
-    cast=int,
     default=[5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400],
 )
 WEBHOOK_TIMEOUT_SECONDS = env.float("WEBHOOK_TIMEOUT_SECONDS", default=20.0)
 # In one worker. Endpoints that have just failed get half of them at most.
-WEBHOOK_CALLS_AT_ONCE = env.int("WEBHOOK_CALLS_AT_ONCE", default=8)
+WEBHOOK_CALLS_AT_ONCE = env.count("WEBHOOK_CALLS_AT_ONCE", default=8)
 # So many failures in a row, and an endpoint is left alone for a pause; one delivery finds out, then the next pause.
-WEBHOOK_CIRCUIT_FAILURES = env.int("WEBHOOK_CIRCUIT_FAILURES", default=5)
-WEBHOOK_CIRCUIT_PAUSES_SECONDS = env.list("WEBHOOK_CIRCUIT_PAUSES_SECONDS", cast=int, default=[60, 300, 900, 3_600])
+WEBHOOK_CIRCUIT_FAILURES = env.count("WEBHOOK_CIRCUIT_FAILURES", default=5)
+WEBHOOK_CIRCUIT_PAUSES_SECONDS = env.delays("WEBHOOK_CIRCUIT_PAUSES_SECONDS", default=[60, 300, 900, 3_600])
 # Without a single success for so long, an endpoint is told nothing more.
 WEBHOOK_DISABLED_AFTER_HOURS = env.int("WEBHOOK_DISABLED_AFTER_HOURS", default=120)
 WEBHOOK_PORTS = env.list("WEBHOOK_PORTS", cast=int, default=[443, 8443])
@@ -367,7 +377,7 @@ WEBHOOK_PORTS = env.list("WEBHOOK_PORTS", cast=int, default=[443, 8443])
 WEBHOOK_LOOPBACK_ALLOWED = False
 WEBHOOK_ANSWER_KEPT_BYTES = env.int("WEBHOOK_ANSWER_KEPT_BYTES", default=4_096)
 # What was sent and answered. That a delivery was made is known for as long as its event may come again.
-WEBHOOK_BODIES_KEPT_DAYS = env.int("WEBHOOK_BODIES_KEPT_DAYS", default=30)
+WEBHOOK_BODIES_KEPT_DAYS = env.count("WEBHOOK_BODIES_KEPT_DAYS", default=30)
 
 UNFOLD = backoffice.look(shop_name=SHOP_NAME)
 

@@ -29,7 +29,7 @@ broker_transport_options = {
 beat_schedule = {
     task: {
         "task": task,
-        "schedule": min(every, settings.CLOCK_INTERVAL_SECONDS) if every < 60 else every,  # noqa: PLR2004
+        "schedule": min(every, settings.CLOCK_INTERVAL_SECONDS) if every < 60 else every,  # noqa: PLR2004  a minute
         "options": {"expires": max(every, 5)},
     }
     for task, every in wiring.CLOCK.items()

@@ -12,7 +12,7 @@ os.environ.setdefault("THROTTLE_GUEST", "1200/min")
 os.environ.setdefault("THROTTLE_REGISTER", "600/min")
 os.environ.setdefault("THROTTLE_TOKEN", "600/min")
 
-from settings.base import *  # noqa: E402, F403
+from settings.base import *  # noqa: E402, F403  after the environment; all of it goes on
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = SECRET_KEY or "development-only-secret-key-of-more-than-fifty-characters-0123456789"

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from django.core.exceptions import ImproperlyConfigured
 
-from settings.base import *  # noqa: F403
+from settings.base import *  # noqa: F403  all of it goes on
 
 _REQUIRED = (
     "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "JWT_SIGNING_KEY",
@@ -25,11 +25,7 @@ if any(len(key.encode()) < _SHORTEST_KEY_BYTES for key in WEBHOOK_SECRET_KEYS):
 
 # A gateway that takes test cards never loads where real money moves.
 GATEWAYS = {name: path for name, path in GATEWAYS.items() if name != "sandbox"}
-_SECRETS_OF = {
-    "stripe": ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"),
-    "mollie": ("MOLLIE_API_KEY", "MOLLIE_WEBHOOK_SECRETS"),
-}
-_lacking = [name for name in _SECRETS_OF.get(DEFAULT_GATEWAY, ()) if not globals()[name]]
+_lacking = [name for name in GATEWAY_SECRETS.get(DEFAULT_GATEWAY, ()) if not globals()[name]]
 if _lacking:
     raise ImproperlyConfigured(f"DEFAULT_GATEWAY={DEFAULT_GATEWAY} needs {' and '.join(_lacking)}.")
 if DEFAULT_GATEWAY not in GATEWAYS:

@@ -1,12 +1,15 @@
 """Tests: the development wiring on services the test run starts, with fast password hashes."""
 
-from settings.dev import *  # noqa: F403
+from settings.dev import *  # noqa: F403  all of it goes on
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
 # Static files are looked for when one is asked for: each test has a server of its own, and few ask for any.
 WHITENOISE_AUTOREFRESH = True
+
+# Longer than a busy machine takes: the cache is cleared after each test.
+CACHES["default"]["OPTIONS"] |= {"socket_connect_timeout": 60, "socket_timeout": 60}
 
 # Views stay in the buffer, where a test can look at them.
 VIEW_SENDER = ""

@@ -29,7 +29,10 @@ urlpatterns = [
     path("schema", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
     path(
         "docs",
-        SpectacularSwaggerSplitView.as_view(url_name="schema", authentication_classes=[], permission_classes=[]),
+        # To OPTIONS it would answer with data, which its template cannot show.
+        SpectacularSwaggerSplitView.as_view(
+            url_name="schema", authentication_classes=[], permission_classes=[], http_method_names=["get", "head"]
+        ),
         name="docs",
     ),
     path("healthz", healthz),

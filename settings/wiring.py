@@ -3,6 +3,9 @@
 SHIPPING_RATES = "checkout.rates.ShippingTable"
 TAX_RATES = "checkout.rates.TaxTable"
 
+# How much of an order's money is on its way back, or back already.
+MONEY_GOING_BACK = "payments.queries.going_back"
+
 # Payment providers: name -> adapter. One whose secrets the environment lacks is not offered.
 GATEWAYS = {
     "sandbox": "integrations.gateways.sandbox.SandboxGateway",

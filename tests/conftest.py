@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from time import sleep
 from typing import Any
 from uuid import UUID
 
@@ -59,6 +60,15 @@ def statements() -> Callable[[], AbstractContextManager[Statements]]:
 def now() -> datetime:
     """An instant to pass inward."""
     return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def one_day() -> None:
+    """Let a test of days begin and end on the same one (UTC): shortly before midnight it waits for the next."""
+    present = datetime.now(UTC)
+    left = datetime.combine(present.date() + timedelta(days=1), time(), UTC) - present
+    if left < timedelta(minutes=2):
+        sleep(left.total_seconds() + 1)
 
 
 @pytest.fixture

@@ -75,8 +75,8 @@ def send_to(sink: str) -> Callable[[], None]:
 
 def _outbox_pattern(sink: str) -> tuple[Callable[[int], None], Callable[[], None], Callable[[], bool]]:
     from django_outbox_pattern.choices import StatusChoice  # noqa: PLC0415  after settings
-    from django_outbox_pattern.management.commands.publish import Command  # noqa: PLC0415
-    from django_outbox_pattern.models import Published  # noqa: PLC0415
+    from django_outbox_pattern.management.commands.publish import Command  # noqa: PLC0415  after settings
+    from django_outbox_pattern.models import Published  # noqa: PLC0415  after settings
 
     send = send_to(sink)
 
@@ -107,8 +107,8 @@ def _outbox_pattern(sink: str) -> tuple[Callable[[int], None], Callable[[], None
 
 def _jaiminho(sink: str) -> tuple[Callable[[int], None], Callable[[], None], Callable[[], bool]]:
     from jaiminho.models import Event  # noqa: PLC0415  after settings
-    from jaiminho.relayer import EventRelayer  # noqa: PLC0415
-    from jaiminho.send import save_to_outbox  # noqa: PLC0415
+    from jaiminho.relayer import EventRelayer  # noqa: PLC0415  after settings
+    from jaiminho.send import save_to_outbox  # noqa: PLC0415  after settings
 
     SENDERS[sink] = send_to(sink)
     told = save_to_outbox(notify_kafka if sink == "kafka" else notify_nobody)

@@ -60,11 +60,10 @@ def _peers(found: dict[str, Any]) -> str:
 
 def plot(results: dict[str, Any], path: Path) -> None:
     """Draw events a second beside the ceilings and the others, and the latencies."""
-    # Drawing needs no screen, and the bench without `--keep` no drawing.
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib as mpl  # noqa: PLC0415  a bench that keeps nothing draws nothing
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    mpl.use("Agg")  # No screen.
+    from matplotlib import pyplot as plt  # noqa: PLC0415  after the choice of no screen
 
     rates = {f"{one['relays']} relay(s), {one['events']:,}": one["per_second"] for one in results.get("drains", [])}
     rates |= {f"bare {way}": one["per_second"] for way, one in results.get("ceilings", {}).items()}

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,10 @@ class WitnessedPublisher(Publisher):
 def main() -> None:
     """Relay until SIGTERM, then write."""
     vars(relay)["Publisher"] = WitnessedPublisher
-    witnessed = relay.Relay()
-    on_stop(witnessed.stop)
+    stop = threading.Event()
+    on_stop(stop.set)
     announce_ready()
-    witnessed.run()
+    relay.Relay(stop=stop).run()
     Path(sys.argv[1]).write_text(json.dumps(acknowledged))
 
 

@@ -85,7 +85,10 @@ def claim_for_order(*, checkout_id: UUID, user_id: UUID, quote_hash: str | None,
 
 @unit_of_work
 def release(*, caller: Caller, checkout_id: UUID, now: datetime) -> Ended:
-    """Give the caller's checkout up and its stock back; again is fine. IllegalTransition once it is ordered."""
+    """Give the caller's checkout up and its stock back; again is fine.
+
+    CheckoutNotFound; IllegalTransition once it is ordered.
+    """
     status = queries.status_of(checkout_id=checkout_id, user_id=caller.id)
     if status is None:
         raise CheckoutNotFound

@@ -43,7 +43,7 @@ class ViewSender(Thread):
 
     def run(self) -> None:
         """Send until asked to stop. A publisher that fails is replaced, as the relay does with its own."""
-        while not self._stopping.is_set():
+        while True:
             try:
                 self._carry()
             except BrokersLost as error:
@@ -52,6 +52,8 @@ class ViewSender(Thread):
                 # Whatever it was, requests go on recording: without a sender every view after this one is lost.
                 log.exception("views.sender_failed")
                 self._stopping.wait(PATIENCE_SECONDS)
+            if self._stopping.is_set():
+                return
 
     def _carry(self) -> None:
         publisher = Publisher()
@@ -63,17 +65,20 @@ class ViewSender(Thread):
             self._buffer.filled.set()
 
     def _serve(self, publisher: Publisher) -> None:
-        """Send for as long as the broker takes what it is given."""
-        while not self._stopping.is_set():
+        """Send for as long as the broker takes what it is given; asked to stop, what waits goes first."""
+        while True:
             while not self._buffer.filled.wait(PATIENCE_SECONDS):
                 # What the client notices in quiet hours must not pile up.
                 publisher.poll(0)
             self._stopping.wait(GATHER_SECONDS)
+            is_last = self._stopping.is_set()
             self._buffer.filled.clear()
             while taken := self._buffer.take(_BATCH):
                 accepted = [_send(publisher, view, trace) for view, trace in taken]
                 if not publisher.flush(PATIENCE_SECONDS) or not all(accepted):
                     return
+            if is_last:
+                return
 
 
 def _send(publisher: Publisher, view: UserAction, trace: Trace) -> bool:

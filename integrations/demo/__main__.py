@@ -17,8 +17,8 @@ def main() -> int:
         with running_stack() as environment:
             require_environment(environment)
             # These read Django's settings, which need the stack's addresses.
-            from integrations.demo import purchase  # noqa: PLC0415
-            from integrations.demo.traces import Traces  # noqa: PLC0415
+            from integrations.demo import purchase  # noqa: PLC0415  see above
+            from integrations.demo.traces import Traces  # noqa: PLC0415  see above
 
             base_url = f"http://127.0.0.1:{environment['WEB_PORT']}"
             traces = Traces(mails=Path(default_state_dir()) / "mails")

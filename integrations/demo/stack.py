@@ -29,7 +29,9 @@ def running_stack() -> Iterator[Mapping[str, str]]:
         return
     command = [sys.executable, "-m", "integrations.embedded", "run", "--quiet"]
     # A session of its own: Ctrl-C reaches the demo, and the demo stops the stack in its own time.
-    stack = subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    stack = subprocess.Popen(  # noqa: S603  our own program
+        command, cwd=PROJECT_ROOT, start_new_session=True, stdout=subprocess.DEVNULL
+    )
     try:
         environment, seconds = wait_for("a stack of our own", lambda: _ready_or_dead(stack), seconds=START_SECONDS)
         print(f"No stack was running; started one in {seconds:.1f} s.", flush=True)

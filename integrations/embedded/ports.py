@@ -1,10 +1,13 @@
 """Finding TCP ports on the loopback address."""
 
+import random
 import socket
 from contextlib import closing
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+# Below the ports Linux lends to whoever connects: until its server listens, nothing keeps a port for it.
+_LISTENING = range(20_000, 32_768)
 
 
 def is_free(*, port: int) -> bool:
@@ -20,10 +23,11 @@ def is_free(*, port: int) -> bool:
 
 
 def any_free() -> int:
-    """Return a loopback port that the kernel considers free now."""
-    with closing(socket.socket()) as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that is free now, and that no outgoing connection takes."""
+    while True:
+        port = random.choice(_LISTENING)  # noqa: S311  no secret
+        if is_free(port=port):
+            return port
 
 
 def kept_port(*, memory: Path) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -9,11 +10,14 @@ import msgspec
 import structlog
 from django.conf import settings
 
-from payments.dto import GatewaySession, SessionRequest
+from payments.dto import GatewayRefund, GatewaySession, SessionRequest
 from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from shop.kernel.money import Money
 
 T = TypeVar("T")
+Word = TypeVar("Word", GatewaySession, GatewayRefund)
 LONGEST_NAME = 200
+LARGEST_AMOUNT = 2**63 - 1
 # Only these say that the request itself will never do. Whatever else it is, it says nothing about the payment.
 REFUSING_STATUSES = frozenset({400, 402, 404, 422})
 # A call on its way when the window ended may still be carried out a moment later.
@@ -50,6 +54,22 @@ def converted(body: Any, kind: type[T]) -> T:
     """Return the JSON value as this Struct; GatewayUnavailable when it is none."""
     with known_words():
         return msgspec.convert(body, kind)
+
+
+def keepable(word: Word) -> Word:
+    """Return a gateway's word if our tables can hold it; ValueError when they cannot."""
+    if not (word.refund_id if isinstance(word, GatewayRefund) else word.session_id):
+        raise ValueError("a word about nothing")
+    for field in fields(word):
+        match getattr(word, field.name):
+            case str(text) if "\x00" in text or (field.name.endswith("_id") and len(text) > LONGEST_NAME):
+                raise ValueError(f"{field.name} fits into no column")
+            case str(text):
+                # A lone surrogate is no character.
+                text.encode()
+            case Money(amount=amount) if abs(amount) > LARGEST_AMOUNT:
+                raise ValueError(f"{field.name} fits into no column")
+    return word
 
 
 def decoded(body: bytes, kind: type[T]) -> T:

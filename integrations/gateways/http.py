@@ -18,6 +18,7 @@ POOL_SIZE = 8
 _PAUSE_SECONDS = 0.1
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
+_PART_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,36 @@ def connections() -> urllib3.PoolManager:
     return urllib3.PoolManager(maxsize=POOL_SIZE, retries=False)
 
 
-def time_out() -> urllib3.Timeout:
-    """Return how long one call may take, which depends on who waits for it."""
-    return urllib3.Timeout(
-        connect=patience_seconds(settings.GATEWAY_CONNECT_TIMEOUT_SECONDS),
-        read=patience_seconds(settings.GATEWAY_READ_TIMEOUT_SECONDS),
+def exchange(
+    pool: urllib3.PoolManager, method: str, url: str, *, body: Any, headers: Mapping[str, str] | None
+) -> tuple[int, Mapping[str, str], bytes]:
+    """Return the status, headers and body of one call; urllib3's HTTPError when they do not come in time.
+
+    How long it may take depends on who waits. A socket's time-out begins anew with every byte that drips in, so the
+    body has a deadline, too.
+    """
+    connect = patience_seconds(settings.GATEWAY_CONNECT_TIMEOUT_SECONDS)
+    read = patience_seconds(settings.GATEWAY_READ_TIMEOUT_SECONDS)
+    deadline = time.monotonic() + connect + read
+    response = pool.request(
+        method,
+        url,
+        body=body,
+        headers=headers,
+        timeout=urllib3.Timeout(connect=connect, read=read),
+        redirect=False,
+        preload_content=False,
     )
+    content = bytearray()
+    try:
+        while part := response.read1(_PART_BYTES):
+            content += part
+            if time.monotonic() >= deadline:
+                response.close()
+                raise ReadTimeoutError(pool.connection_from_url(url), url, "No whole answer in time.")
+    finally:
+        response.release_conn()
+    return response.status, response.headers, bytes(content)
 
 
 class GatewayHttp:
@@ -89,21 +114,13 @@ class GatewayHttp:
         if call.body is not None:
             headers["content-type"] = "application/json"
             body = msgspec.json.encode(call.body)
-        response = self._pool.request(
-            call.method,
-            self._url + call.path,
-            body=body,
-            headers=headers,
-            timeout=time_out(),
-            redirect=False,
-            preload_content=True,
-        )
-        if response.status >= _SERVER_ERROR or response.status == _TOO_MANY_REQUESTS:
-            raise _ServerError(f"status {response.status}")
+        status, _, content = exchange(self._pool, call.method, self._url + call.path, body=body, headers=headers)
+        if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS:
+            raise _ServerError(f"status {status}")
         try:
-            return Answer(response.status, msgspec.json.decode(response.data))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _ServerError(f"status {response.status} without JSON") from None
+            return Answer(status, msgspec.json.decode(content))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise _ServerError(f"status {status} without JSON") from None
 
 
 class _ServerError(Exception):

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import msgspec
 from django.conf import settings
 
-from integrations.gateways.answers import converted, known_words, made_before, verdict
+from integrations.gateways.answers import converted, keepable, known_words, made_before, verdict
 from integrations.gateways.http import Answer, Call, GatewayHttp
 from payments.dto import (
     CallbackMessage,
@@ -62,6 +62,8 @@ _REFUND_STATES = {
     "canceled": RefundState.REJECTED,
 }
 
+_Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class _AmountBody(msgspec.Struct):
     currency: str
@@ -86,7 +88,7 @@ class _PaymentBody(msgspec.Struct):
     mode: str
     status: str
     amount: _AmountBody
-    created_at: datetime = msgspec.field(name="createdAt")
+    created_at: _Instant = msgspec.field(name="createdAt")
     cancelable: bool = msgspec.field(name="isCancelable", default=False)
     # Whoever made the payment writes here what he likes, in any shape.
     metadata: Any = None
@@ -100,7 +102,7 @@ class _RefundBody(msgspec.Struct):
     status: str
     amount: _AmountBody
     payment_id: str = msgspec.field(name="paymentId")
-    created_at: datetime = msgspec.field(name="createdAt")
+    created_at: _Instant = msgspec.field(name="createdAt")
     metadata: Any = None
 
 
@@ -110,7 +112,7 @@ class _ListBody(msgspec.Struct):
 
 
 class _MadeBody(msgspec.Struct):
-    created_at: datetime = msgspec.field(name="createdAt")
+    created_at: _Instant = msgspec.field(name="createdAt")
 
 
 class MollieGateway:
@@ -220,7 +222,8 @@ class MollieGateway:
                     return
                 yield said
             # Only the cursor is taken from the link: the secret goes to no address that an answer names.
-            query = urlsplit(page.links.next.href).query if page.links.next else ""
+            with known_words():
+                query = urlsplit(page.links.next.href).query if page.links.next else ""
 
 
 def webhook_url(*, reference: str) -> str:
@@ -281,16 +284,18 @@ def _session(said: Any) -> GatewaySession:
     with known_words():
         amount = body.amount.money()
         state = _word(_STATES, body.status)
-        return GatewaySession(
-            session_id=body.id,
-            state=state,
-            redirect_url=body.links.checkout.href if body.links.checkout else "",
-            reference=_reference(body.metadata),
-            amount=amount,
-            captured=amount if state is SessionState.PAID else Money.zero(amount.currency),
-            live=body.mode == "live",
-            failure_code=_text(body.details, "failureReason") if state is SessionState.FAILED else "",
-            created_at=body.created_at,
+        return keepable(
+            GatewaySession(
+                session_id=body.id,
+                state=state,
+                redirect_url=body.links.checkout.href if body.links.checkout else "",
+                reference=_reference(body.metadata),
+                amount=amount,
+                captured=amount if state is SessionState.PAID else Money.zero(amount.currency),
+                live=body.mode == "live",
+                failure_code=_text(body.details, "failureReason") if state is SessionState.FAILED else "",
+                created_at=body.created_at,
+            )
         )
 
 
@@ -298,16 +303,18 @@ def _refund(said: Any) -> GatewayRefund:
     body = converted(said, _RefundBody)
     with known_words():
         state = _word(_REFUND_STATES, body.status)
-        return GatewayRefund(
-            refund_id=body.id,
-            session_id=body.payment_id,
-            payment_id="",
-            reference=_reference(body.metadata),
-            state=state,
-            amount=body.amount.money(),
-            live=body.mode == "live",
-            failure_code=body.status if state is RefundState.REJECTED else "",
-            created_at=body.created_at,
+        return keepable(
+            GatewayRefund(
+                refund_id=body.id,
+                session_id=body.payment_id,
+                payment_id="",
+                reference=_reference(body.metadata),
+                state=state,
+                amount=body.amount.money(),
+                live=body.mode == "live",
+                failure_code=body.status if state is RefundState.REJECTED else "",
+                created_at=body.created_at,
+            )
         )
 
 
@@ -323,4 +330,4 @@ def _reference(metadata: Any) -> str:
 
 def _text(given: Any, name: str) -> str:
     value = given.get(name) if isinstance(given, dict) else None
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and value.isprintable() else ""

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from integrations.gateways.answers import check_age, check_names, converted, decoded, known_words, verdict
+from integrations.gateways.answers import check_age, check_names, converted, decoded, keepable, known_words, verdict
 from integrations.gateways.http import Answer, Call, GatewayHttp
 from payments.dto import (
     CallbackMessage,
@@ -195,31 +195,35 @@ def _expect(answer: Answer, status: int) -> Any:
 def _session(said: Any) -> GatewaySession:
     body = converted(said, _SessionBody)
     with known_words():
-        return GatewaySession(
-            session_id=body.id,
-            state=SessionState(body.status),
-            redirect_url=body.url,
-            reference=body.reference,
-            amount=Money(body.amount, body.currency),
-            captured=Money(body.captured_amount, body.currency),
-            live=body.mode == "live",
-            failure_code=body.failure_code or "",
-            fee=Money(body.fee_amount, body.currency) if body.fee_amount else None,
-            created_at=body.created_at,
+        return keepable(
+            GatewaySession(
+                session_id=body.id,
+                state=SessionState(body.status),
+                redirect_url=body.url,
+                reference=body.reference,
+                amount=Money(body.amount, body.currency),
+                captured=Money(body.captured_amount, body.currency),
+                live=body.mode == "live",
+                failure_code=body.failure_code or "",
+                fee=Money(body.fee_amount, body.currency) if body.fee_amount else None,
+                created_at=body.created_at,
+            )
         )
 
 
 def _refund(said: Any) -> GatewayRefund:
     body = converted(said, _RefundBody)
     with known_words():
-        return GatewayRefund(
-            refund_id=body.id,
-            session_id=body.session_id,
-            payment_id="",
-            reference=body.reference,
-            state=RefundState(body.status),
-            amount=Money(body.amount, body.currency),
-            live=body.mode == "live",
-            failure_code=body.failure_code or "",
-            created_at=body.created_at,
+        return keepable(
+            GatewayRefund(
+                refund_id=body.id,
+                session_id=body.session_id,
+                payment_id="",
+                reference=body.reference,
+                state=RefundState(body.status),
+                amount=Money(body.amount, body.currency),
+                live=body.mode == "live",
+                failure_code=body.failure_code or "",
+                created_at=body.created_at,
+            )
         )

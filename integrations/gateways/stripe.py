@@ -18,7 +18,7 @@ from django.conf import settings
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from integrations.gateways.answers import check_age, check_names, decoded, made_before, verdict
-from integrations.gateways.http import REPEATS, connections, time_out
+from integrations.gateways.http import REPEATS, connections, exchange
 from integrations.gateways.stripe_words import count, instant, refund_word, session_word
 from payments.dto import (
     CallbackMessage,
@@ -186,8 +186,12 @@ class StripeGateway:
         if not isinstance(about, str):
             return []
         check_names(event.id, event.type, about)
+        try:
+            occurred_at = instant(event.created)
+        except ValueError as error:
+            raise CallbackInvalid("of no time") from error
         concerns_refunds = event.type.startswith(_ABOUT_REFUNDS)
-        return [CallbackMessage(event.id, event.type, about, instant(event.created), concerns_refunds)]
+        return [CallbackMessage(event.id, event.type, about, occurred_at, concerns_refunds)]
 
     def _refund(self, said: stripe.Refund, *, session_id: str) -> GatewayRefund:
         return refund_word(_plain(said), session_id=session_id, live=self._live)
@@ -215,14 +219,12 @@ class _Transport(stripe.HTTPClient):
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
         try:
-            response = self._pool.request(
-                method, url, body=post_data, headers=headers, timeout=time_out(), redirect=False
-            )
+            status, answered, content = exchange(self._pool, method, url, body=post_data, headers=headers)
         except ReadTimeoutError as error:
             raise _broken("no answer in time", again=False) from error
         except HTTPError as error:
             raise _broken(type(error).__name__, again=True) from error
-        return response.data, response.status, response.headers
+        return content, status, answered
 
     def close(self) -> None:
         self._pool.clear()
@@ -252,13 +254,17 @@ def _asking() -> Iterator[None]:
     except stripe.APIConnectionError as error:
         raise GatewayUnavailable(error.user_message or "no connection") from error
     except stripe.StripeError as error:
-        kind = error.error.type if error.error else ""
+        code = error.code or (error.error.type if error.error else "")
         # The same key was used with another body: the session exists, and nothing was refused.
         refuses = isinstance(error, stripe.CardError | stripe.InvalidRequestError)
         raise verdict(
-            gateway=StripeGateway.name, status=error.http_status or 0, code=error.code or kind or "", refuses=refuses
+            gateway=StripeGateway.name,
+            status=error.http_status or 0,
+            code=code if isinstance(code, str) else "",
+            refuses=refuses,
         ) from None
-    except UnicodeDecodeError as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # What the library raises at an answer of somebody in between, who words errors otherwise.
         raise GatewayUnavailable("an answer in words we do not know") from error
 
 

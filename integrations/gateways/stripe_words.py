@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from integrations.gateways.answers import converted, known_words
+from integrations.gateways.answers import converted, keepable, known_words
 from payments.dto import GatewayRefund, GatewaySession, RefundState, SessionState
 from payments.ports import GatewayRefused
 from shop.kernel.money import Money, exponent
@@ -80,18 +80,20 @@ def session_word(said: Any) -> GatewaySession:
         amount = _money(body.amount_total, body.currency)
         received = intent.amount_received if intent else body.amount_total
         failure = intent.last_payment_error if intent and state is SessionState.FAILED else None
-        return GatewaySession(
-            session_id=body.id,
-            state=state,
-            redirect_url=body.url or "",
-            reference=body.client_reference_id or "",
-            amount=amount,
-            captured=_money(received if state is SessionState.PAID else 0, body.currency),
-            live=body.livemode,
-            failure_code=(failure.decline_code or failure.code or "") if failure else "",
-            payment_id=_id(body.payment_intent),
-            fee=_fee(intent, amount.currency) if intent else None,
-            created_at=instant(body.created),
+        return keepable(
+            GatewaySession(
+                session_id=body.id,
+                state=state,
+                redirect_url=body.url or "",
+                reference=body.client_reference_id or "",
+                amount=amount,
+                captured=_money(received if state is SessionState.PAID else 0, body.currency),
+                live=body.livemode,
+                failure_code=(failure.decline_code or failure.code or "") if failure else "",
+                payment_id=_id(body.payment_intent),
+                fee=_fee(intent, amount.currency) if intent else None,
+                created_at=instant(body.created),
+            )
         )
 
 
@@ -101,16 +103,18 @@ def refund_word(said: Any, *, session_id: str, live: bool) -> GatewayRefund:
     with known_words():
         if body.status not in _REFUND_STATES:
             raise ValueError(f"a refund {body.status}")
-        return GatewayRefund(
-            refund_id=body.id,
-            session_id=session_id,
-            payment_id=body.payment_intent or "",
-            reference=(body.metadata or {}).get("reference", ""),
-            state=_REFUND_STATES[body.status],
-            amount=_money(body.amount, body.currency),
-            live=live,
-            failure_code=body.failure_reason or "",
-            created_at=instant(body.created),
+        return keepable(
+            GatewayRefund(
+                refund_id=body.id,
+                session_id=session_id,
+                payment_id=body.payment_intent or "",
+                reference=(body.metadata or {}).get("reference", ""),
+                state=_REFUND_STATES[body.status],
+                amount=_money(body.amount, body.currency),
+                live=live,
+                failure_code=body.failure_reason or "",
+                created_at=instant(body.created),
+            )
         )
 
 
@@ -122,9 +126,12 @@ def _state(body: _SessionBody, intent: _IntentBody | None) -> SessionState:
     """Say what became of the session; ValueError for words we do not know.
 
     Money that needs days leaves a completed session unpaid: its PaymentIntent tells whether it is still coming.
+    Stripe has one word for a session that was closed and for one that ran out, which happens long after our deadline.
     """
-    if body.status in {"open", "expired"}:
-        return SessionState(body.status)
+    if body.status == "open":
+        return SessionState.OPEN
+    if body.status == "expired":
+        return SessionState.CLOSED
     if body.status == "complete" and body.payment_status in {"paid", "no_payment_required"}:
         return SessionState.PAID
     if (body.status, body.payment_status) != ("complete", "unpaid"):
@@ -171,5 +178,8 @@ def _power(places: int) -> int:
 
 
 def instant(seconds: int) -> datetime:
-    """Return the instant so many seconds after 1970 began."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """Return the instant so many seconds after 1970 began; ValueError for one that no calendar of ours has."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError):
+        raise ValueError(f"{seconds} seconds are no instant") from None

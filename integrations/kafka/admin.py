@@ -1,4 +1,4 @@
-"""Events for support staff: the log, the queue, what is parked or dead, and who replayed what. Nothing is edited."""
+"""Events for support staff: the log, the queue, what was set aside, and who replayed what. Nothing is edited."""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -87,14 +87,14 @@ class ParkedAdmin(LongList, ReadOnlyAdmin):
         "last_error", "content", "headers",
     ]  # fmt: skip
     readonly_fields: ClassVar = fields
-    actions: ClassVar = ["redrive"]
+    actions: ClassVar = ["redrive", "dismiss"]
 
     def found(self, rows: QuerySet[Parked], text: str) -> QuerySet[Parked]:
         """Find by whole ids."""
         wanted = as_uuid(text)
         return rows.filter(event_id=wanted) | rows.filter(key=wanted) if wanted else rows.none()
 
-    @display(description="State", ordering="state", label={"dead": "danger", "waiting": "warning"})
+    @display(description="State", ordering="state", label={"dead": "danger", "waiting": "warning", "dismissed": "info"})
     def show_state(self, parked: Parked) -> str:
         """Show the state in its colour."""
         return parked.state
@@ -111,9 +111,18 @@ class ParkedAdmin(LongList, ReadOnlyAdmin):
 
     @action(description="Redrive: give dead letters new attempts", permissions=["act"])
     def redrive(self, request: HttpRequest, queryset: QuerySet[Parked]) -> None:
-        """Revive the dead ones among the chosen; the clock tries them within seconds."""
+        """Revive what is dead or dismissed among the chosen; the clock tries it within seconds."""
         count = parking.revive(parked_ids=list(queryset.values_list("id", flat=True)), now=utc_now())
         self.message_user(request, f"{count} dead letters are tried again within seconds.", messages.SUCCESS)
+
+    @action(description="Dismiss: nobody needs these dead letters", permissions=["act"])
+    def dismiss(self, request: HttpRequest, queryset: QuerySet[Parked]) -> None:
+        """Count the dead ones among the chosen no more, and write down who said so."""
+        dismissed = set(parking.dismiss(parked_ids=list(queryset.values_list("id", flat=True))))
+        for parked in queryset.defer("value", "headers"):
+            if parked.pk in dismissed:
+                self.log_change(request, parked, "Dismissed.")
+        self.message_user(request, f"{len(dismissed)} dead letters are dismissed.", messages.SUCCESS)
 
 
 @admin.register(Replay)

@@ -1,4 +1,4 @@
-"""The selection flags that the replay commands share."""
+"""The flags that the commands about events share."""
 
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import Error, connection
 from django.utils.dateparse import parse_datetime
 
+from integrations.kafka.errors import NobodysLetters
+from integrations.kafka.letters import Letters, require_known
 from shop.kernel.events import event_classes
 from shop.kernel.outbox.log import Selection
 
@@ -27,7 +29,8 @@ def add_selection(parser: CommandParser) -> None:
 
 
 def selection(options: dict[str, Any]) -> Selection:
-    """Return what the flags chose; CommandError for a type or an aggregate that no event has."""
+    """Return what the flags chose; CommandError for a type or an aggregate that no event has, or for no time at all."""
+    require_some_time(options)
     declared = event_classes()
     for name in options["type"]:
         if name not in declared:
@@ -46,15 +49,38 @@ def selection(options: dict[str, Any]) -> Selection:
     )
 
 
+def somebodys(wanted: Letters) -> Letters:
+    """Return the letters as they are wanted; CommandError for a consumer or a type there is not."""
+    try:
+        require_known(wanted)
+    except NobodysLetters as refusal:
+        raise CommandError(str(refusal)) from refusal
+    return wanted
+
+
+def require_some_time(options: dict[str, Any]) -> None:
+    """CommandError when nothing can lie between --since and --until: they were mixed up."""
+    if options["since"] and options["until"] and options["since"] >= options["until"]:
+        raise CommandError("--since is not before --until: that chooses nothing.")
+
+
+def count(text: str) -> int:
+    """Read how many; none is a number, less than that is not."""
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError(f"{text!r} is not a number such as 100.")
+    return int(text)
+
+
 def instant(text: str) -> datetime:
     """Read an instant; one without an offset is meant in UTC."""
     try:
         read = parse_datetime(text)
-    except ValueError:
-        read = None
-    if read is None:
-        raise ArgumentTypeError(f"{text!r} is not an instant such as 2026-11-22T10:00:00Z.")
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+        if read is not None:
+            return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        # No such day, or none in UTC: the years end at 1 and 9999.
+        pass
+    raise ArgumentTypeError(f"{text!r} is not an instant such as 2026-11-22T10:00:00Z.")
 
 
 @contextmanager

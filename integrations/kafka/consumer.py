@@ -70,6 +70,8 @@ class GroupConsumer:
                 failures += 1
                 if failures == 1:
                     log.warning("consumer.database_away", group=self._group.name, reason=str(error))
+                # What it has in hand is behind it no less than what the broker has.
+                self._measure(subscriber, in_hand=len(received))
                 subscriber.keep_membership(min(0.1 * 2 ** min(failures, 6), LONGEST_BACKOFF_SECONDS))
             else:
                 subscriber.done(received)
@@ -102,7 +104,7 @@ class GroupConsumer:
         )
         return Aside(event=event, state=Parked.State.DEAD, attempts=1, next_attempt_at=now, error=str(error))
 
-    def _measure(self, subscriber: Subscriber) -> None:
+    def _measure(self, subscriber: Subscriber, *, in_hand: int = 0) -> None:
         if time.monotonic() >= self._next_measure:
             self._next_measure = time.monotonic() + MEASURE_SECONDS
-            metrics.consumer_lag.labels(self._group.name).set(subscriber.lag())
+            metrics.consumer_lag.labels(self._group.name).set(subscriber.lag() + in_hand)

@@ -80,6 +80,7 @@ class _Batch:
         self._group, self._now = group, now
         self._asides: list[Aside] = []
         self._read: dict[UUID, Event] = {}
+        self._entered: frozenset[UUID] = frozenset()
         self._outcome: Outcome = Counter()
         repeated = Counter(event.id for event in events)
         for event in self._events:
@@ -118,8 +119,9 @@ class _Batch:
         """Yield what is new and may be handled now."""
         readable = self._readable()
         entered = inbox.enter(consumer=self._group.name, events=readable, now=self._now)
+        self._entered = entered.fresh
         for event in readable:
-            if event.key in entered.waiting_keys:
+            if event.id in entered.waiting:
                 self._aside(behind(event, now=self._now))
             elif event.id in entered.fresh:
                 yield event
@@ -144,7 +146,7 @@ class _Batch:
 
     def _park(self) -> None:
         if self._asides:
-            inbox.park(consumer=self._group.name, asides=self._asides, now=self._now)
+            inbox.park(consumer=self._group.name, asides=self._asides, now=self._now, entered=self._entered)
 
     def _count(self, event: Arrived, became: str, count: int = 1) -> None:
         if count:

@@ -22,6 +22,8 @@ _EXTENSIONS = (
     ("replaytarget", "ce_replaytarget"),
     ("traceparent", "traceparent"),
 )
+# Parked events are found by key, and PostgreSQL indexes no more than 2,704 bytes of a row.
+_LONGEST_KEY_BYTES = 1_000
 _FIXED = (("ce_specversion", b"1.0"), ("content-type", b"application/json"))
 
 
@@ -83,6 +85,8 @@ def source_of(type_name: str) -> bytes:
 
 def arrived(received: Received) -> Arrived:
     """Read the headers of a record; Unreadable when they do not make a CloudEvent. The data is left as it is."""
+    if received.flaw:
+        raise Unreadable(received.flaw)
     try:
         headers = {name: value.decode() for name, value in received.headers.items()}
         key = received.key.decode()
@@ -106,7 +110,9 @@ def _unfolded(headers: dict[str, str]) -> dict[str, str]:
 
 
 def of_headers(headers: Mapping[str, str], *, key: str, data: bytes, topic: str) -> Arrived:
-    """Put an event together from its headers; Unreadable when one that is needed is missing or wrong."""
+    """Put an event together from its headers; Unreadable when one is missing or wrong, or the key too long."""
+    if len(key.encode()) > _LONGEST_KEY_BYTES:
+        raise Unreadable(f"A key of more than {_LONGEST_KEY_BYTES} bytes is no order's and no shopper's.")
     try:
         event_id, type_name = UUID(headers["ce_id"]), headers["ce_type"]
     except (KeyError, ValueError) as error:

@@ -29,6 +29,10 @@ class NoHandler(Exception):
     """The consumer does not listen to this type of event, or there is no such consumer."""
 
 
+class NobodysLetters(Exception):
+    """No consumer or no event is called so, and no dead letter is of one that was."""
+
+
 class NotAdditive(Exception):
     """Today's events break a promise of the last release: they cannot be released as they are."""
 

@@ -49,8 +49,9 @@ def _forget(consumer: str, *, before: str) -> int:
 
 def count_parked() -> dict[tuple[str, str], int]:
     """Return how many events each consumer has parked, by consumer and state: `waiting` and `dead`."""
-    counts = dict.fromkeys(((consumer, state.value) for consumer in group_names() for state in Parked.State), 0)
-    for consumer, state, count in Parked.objects.values_list("consumer", "state").annotate(count=Count("id")):
+    counts = dict.fromkeys(((consumer, state) for consumer in group_names() for state in ("waiting", "dead")), 0)
+    stuck = Parked.objects.exclude(state=Parked.State.DISMISSED).order_by()
+    for consumer, state, count in stuck.values_list("consumer", "state").annotate(count=Count("id")):
         counts[consumer, state] = count
     return counts
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -24,7 +25,10 @@ WITH told AS (
     SELECT %s, id, %s FROM told WHERE key NOT IN (SELECT key FROM waiting) ORDER BY id
     ON CONFLICT DO NOTHING RETURNING event_id
 )
-SELECT event_id, NULL FROM entered UNION ALL SELECT NULL, key FROM waiting
+SELECT event_id, true FROM entered
+UNION ALL
+SELECT id, false FROM told WHERE key IN (SELECT key FROM waiting)
+   AND NOT EXISTS (SELECT FROM kafka_inbox WHERE consumer = %s AND event_id = told.id)
 """
 _PARK = """
 WITH parked AS (
@@ -54,10 +58,10 @@ WHERE told.id >= %s AND told.id < %s
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What is new to this consumer, and which keys wait behind an event that failed."""
+    """What is new to this consumer and may be handled, and what is new and waits behind an event of its key."""
 
     fresh: frozenset[UUID]
-    waiting_keys: frozenset[str]
+    waiting: frozenset[UUID]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +76,16 @@ class Aside:
 
 
 def enter(*, consumer: str, events: Sequence[Arrived], now: datetime) -> Entered:
-    """Enter a batch into the inbox and return what was not there; events of waiting keys are not entered."""
+    """Enter a batch into the inbox and return what was not there; what has to wait is not entered."""
     with connection.cursor() as cursor:
         cursor.execute(
             _ENTER,
-            [[event.id for event in events], [event.key for event in events], consumer, consumer, now],
+            [[event.id for event in events], [event.key for event in events], consumer, consumer, now, consumer],
         )
         rows = cursor.fetchall()
     return Entered(
-        fresh=frozenset(event_id for event_id, _ in rows if event_id is not None),
-        waiting_keys=frozenset(key for _, key in rows if key is not None),
+        fresh=frozenset(event_id for event_id, entered in rows if entered),
+        waiting=frozenset(event_id for event_id, entered in rows if not entered),
     )
 
 
@@ -96,8 +100,11 @@ def enter_again(*, consumer: str, event_id: UUID, now: datetime) -> bool:
     return entered == 1
 
 
-def park(*, consumer: str, asides: Sequence[Aside], now: datetime) -> None:
-    """Set events aside, in this order, and take them out of the inbox again."""
+def park(*, consumer: str, asides: Sequence[Aside], now: datetime, entered: AbstractSet[UUID] = frozenset()) -> None:
+    """Set events aside, in this order; those this unit of work has `entered` leave the inbox again.
+
+    Of any other a row there says that it was handled: another member may have done so meanwhile.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _PARK,
@@ -115,7 +122,7 @@ def park(*, consumer: str, asides: Sequence[Aside], now: datetime) -> None:
                 [aside.next_attempt_at for aside in asides],
                 [aside.error for aside in asides],
                 consumer,
-                [aside.event.id for aside in asides],
+                [aside.event.id for aside in asides if aside.event.id in entered],
             ],
         )
 

@@ -7,7 +7,10 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from integrations.kafka.errors import NobodysLetters
+from integrations.kafka.groups import group_names
 from integrations.kafka.models import Parked
+from shop.kernel.events import event_classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +24,20 @@ class Letters:
     keys: Sequence[str] = ()
     since: datetime | None = None
     until: datetime | None = None
+
+
+def require_known(wanted: Letters) -> None:
+    """NobodysLetters for a consumer or a type there is not: "0 dead letters" of a misspelt one would be taken for news.
+
+    Letters may be left of one that is gone.
+    """
+    for what, names, there in (
+        ("consumer", wanted.consumers, group_names()),
+        ("type", wanted.types, sorted(event_classes())),
+    ):
+        left = Parked.objects.filter(**{f"{what}__in": list(names)}).values_list(what, flat=True) if names else ()
+        if unknown := sorted({*names} - {*there} - {*left}):
+            raise NobodysLetters(f"There is no {what} called {unknown[0]}; there are {', '.join(there)}.")
 
 
 def dead_letters(wanted: Letters) -> QuerySet[Parked]:

@@ -18,7 +18,7 @@ consumed = Counter(
     ["group", "type", "outcome"],
 )
 handle_seconds = Histogram("shop_consumer_batch_seconds", "One batch, commit included.", ["group"], buckets=_SECONDS)
-consumer_lag = Gauge("shop_consumer_lag", "Events on the broker this group has not received yet.", ["group"])
+consumer_lag = Gauge("shop_consumer_lag", "Events this group has not received yet, or cannot get done.", ["group"])
 consumer_gaps = Counter(
     "shop_consumer_gaps_total", "Partitions in which the broker had no longer what came next for this group.", ["group"]
 )

@@ -54,12 +54,13 @@ class Parked(models.Model):
     """An event a consumer could not handle, or one that waits behind such an event of the same key.
 
     The lowest id of a consumer and key is the next to be tried. `dead` rows hold nobody back: they wait for a
-    person, who looks at the reason and sends them again.
+    person, who looks at the reason and sends them again, or leaves them at that: `dismissed`.
     """
 
     class State(models.TextChoices):
         WAITING = "waiting"
         DEAD = "dead"
+        DISMISSED = "dismissed"
 
     consumer = models.TextField()
     event_id = models.UUIDField()

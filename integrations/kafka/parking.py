@@ -38,15 +38,25 @@ def drain(*, consumer: str, key: str, now: datetime) -> int:
 
 
 def revive(*, parked_ids: Sequence[int], now: datetime) -> int:
-    """Give dead letters eight new attempts, the first of them now; return how many there were.
+    """Give dead letters eight new attempts, dismissed ones too, the first of them now; return how many there were.
 
     What nobody can read stays dead: it would hold its key back for hours, and no attempt could help it.
     """
     with open_unit_of_work():
-        dead = Parked.objects.filter(id__in=parked_ids, state=Parked.State.DEAD)
-        return dead.filter(id__in=[row.id for row in dead if is_readable(row)]).update(
+        ended = Parked.objects.filter(id__in=parked_ids).exclude(state=Parked.State.WAITING)
+        return ended.filter(id__in=[row.id for row in ended if is_readable(row)]).update(
             state=Parked.State.WAITING, attempts=0, next_attempt_at=now
         )
+
+
+def dismiss(*, parked_ids: Sequence[int]) -> list[int]:
+    """Count dead letters no more, because a person says that nobody needs them; return which of these were dead."""
+    with open_unit_of_work():
+        dead = Parked.objects.select_for_update().filter(id__in=parked_ids, state=Parked.State.DEAD).order_by("id")
+        dismissed = list(dead.values_list("id", flat=True))
+        Parked.objects.filter(id__in=dismissed).update(state=Parked.State.DISMISSED)
+    log.info("consumer.dead_letters_dismissed", parked_ids=dismissed)
+    return dismissed
 
 
 def is_readable(row: Parked) -> bool:

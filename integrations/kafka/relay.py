@@ -60,11 +60,14 @@ class Flight:
 
 
 class Relay:
-    """Carries the events of its shards. Several may run; each key's events stay in order whatever happens to them."""
+    """Carries the events of its shards, until `stop` is set.
 
-    def __init__(self, *, batch: int = BATCH) -> None:
+    Several may run; each key's events stay in order whatever happens to them.
+    """
+
+    def __init__(self, *, stop: Signal, batch: int = BATCH) -> None:
+        self._stop = stop
         self._batch = batch
-        self._stop = Signal()
         self._leases = Leases()
         self._floor = Floor()
         self._removed = 0
@@ -78,12 +81,8 @@ class Relay:
         self._failures = 0
         self.is_up = Signal()
 
-    def stop(self) -> None:
-        """Ask the relay to end after what is in flight; safe to call from a signal handler."""
-        self._stop.set()
-
     def run(self) -> None:
-        """Carry events until `stop` is called; a broker or database that is away is waited for."""
+        """Carry events until asked to stop; a broker or database that is away is waited for."""
         log.info("relay.started", relay=str(self._leases.token))
         while not self._stop.is_set():
             try:
@@ -184,7 +183,7 @@ class Relay:
         """
         for flight in self._flights:
             for row, error in flight.failed:
-                self._judge(row, error, alone=len(flight.sent) == 1)
+                self._judge(row, error)
             flight.failed.clear()
         if acknowledged := [row for flight in self._flights for row in flight.acknowledged]:
             self._take_out(acknowledged)
@@ -195,12 +194,15 @@ class Relay:
             self._failures = 0
             metrics.batch_seconds.observe(time.monotonic() - flight.began)
 
-    def _judge(self, row: Queued, error: Any, *, alone: bool) -> None:
-        """Refuse what Kafka will never take. A batch is refused whole, whichever of its events is to blame."""
+    def _judge(self, row: Queued, error: Any) -> None:
+        """Refuse what Kafka will never take. A batch is refused whole, whichever of its events is to blame.
+
+        Which events made a batch the client alone knows: only what was in flight without any other is to blame.
+        """
         failure = failure_of(error)
         if not failure.permanent:
             raise BrokerError(failure.reason)
-        if not alone:
+        if len(self._in_flight()) > 1:
             raise BatchRefused(failure.reason)
         self._refuse(row, reason=failure.reason)
 

@@ -18,7 +18,7 @@ class Standing:
 
     @property
     def word(self) -> str:
-        """The state in a word: `handled`, `waiting` or `dead`."""
+        """The state in a word: `handled`, `waiting`, `dead` or `dismissed`."""
         return "handled" if self.parked is None else self.parked.state
 
 

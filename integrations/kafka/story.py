@@ -63,6 +63,9 @@ def _next(event: Told, consumer: str, standing: Standing | None, *, is_queued: b
                 f"replay_events --consumer {consumer} --event-id {event.id}"
             )
     elif standing.parked is not None and standing.parked.state == "dead":
-        yield f"{event.type} is a dead letter of {consumer}: redrive --id {standing.parked.id} --execute"
-    elif standing.parked is not None:
+        yield (
+            f"{event.type} is a dead letter of {consumer}: redrive --id {standing.parked.id} --execute, "
+            "or Admin > Dead letters > Dismiss."
+        )
+    elif standing.parked is not None and standing.parked.state == "waiting":
         yield f"{consumer} tries {event.type} again at {clock_text(standing.parked.next_attempt_at)}."

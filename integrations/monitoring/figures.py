@@ -9,6 +9,7 @@ import orders.queries
 import payments.queries
 from integrations.kafka import housekeeping
 from shop.kernel.outbox import queue
+from shop.kernel.outbox.slots import Slot, slots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Figures:
     outbox_pending: int
     outbox_failed: int
     outbox_oldest_seconds: float
+    slots: list[Slot]
     # By consumer group and state.
     parked: dict[tuple[str, str], int]
     # Attempts and refunds in review, unknown attempts, and callbacks parked, quarantined and dead.
@@ -56,6 +58,7 @@ def figures(*, now: datetime) -> Figures:
         outbox_pending=depth.pending,
         outbox_failed=depth.failed,
         outbox_oldest_seconds=_since(depth.oldest_at, now),
+        slots=slots(),
         parked=housekeeping.count_parked(),
         payments_stuck=payments.queries.stuck(),
         findings=payments.queries.open_findings(),

@@ -38,15 +38,7 @@ class Standing(Collector):
 
 
 def _families(found: Figures) -> Iterator[GaugeMetricFamily]:
-    yield _one("shop_outbox_pending", "Events Kafka has not acknowledged yet.", found.outbox_pending)
-    yield _one("shop_outbox_failed", "Events Kafka refuses for good; each holds back its key.", found.outbox_failed)
-    yield _one("shop_outbox_oldest_seconds", "Age of the oldest event in the queue.", found.outbox_oldest_seconds)
-    parked = GaugeMetricFamily(
-        "shop_consumer_parked", "Events set aside, by group and state: waiting, dead.", labels=["group", "state"]
-    )
-    for (group, state), count in found.parked.items():
-        parked.add_metric([group, state], count)
-    yield parked
+    yield from _of_events(found)
     yield _several(
         "payments_stuck",
         "Attempts and refunds in review, unknown attempts; callbacks parked, quarantined, dead.",
@@ -72,6 +64,30 @@ def _families(found: Figures) -> Iterator[GaugeMetricFamily]:
         "what",
         found.overdue_seconds,
     )
+
+
+def _of_events(found: Figures) -> Iterator[GaugeMetricFamily]:
+    yield _one("shop_outbox_pending", "Events Kafka has not acknowledged yet.", found.outbox_pending)
+    yield _one("shop_outbox_failed", "Events Kafka refuses for good; each holds back its key.", found.outbox_failed)
+    yield _one("shop_outbox_oldest_seconds", "Age of the oldest event in the queue.", found.outbox_oldest_seconds)
+    yield _several(
+        "shop_replication_slot_active",
+        "Whether somebody reads the slot: 1 or 0.",
+        "slot",
+        {slot.name: int(slot.active) for slot in found.slots},
+    )
+    yield _several(
+        "shop_replication_slot_behind_bytes",
+        "WAL that the slot's reader has not confirmed.",
+        "slot",
+        {slot.name: slot.behind_bytes for slot in found.slots},
+    )
+    parked = GaugeMetricFamily(
+        "shop_consumer_parked", "Events set aside, by group and state: waiting, dead.", labels=["group", "state"]
+    )
+    for (group, state), count in found.parked.items():
+        parked.add_metric([group, state], count)
+    yield parked
 
 
 def _one(name: str, help_text: str, value: float) -> GaugeMetricFamily:

@@ -321,7 +321,7 @@ class LyingGateway:
         forged = self._chance(self._faults.callback_forged)
         headers = {"webhook-signature": "forged" if forged else SIGNATURE, "webhook-id": event_id}
         copies = 1
-        while copies < 4 and self._chance(self._faults.callback_doubled):  # noqa: PLR2004
+        while copies < 4 and self._chance(self._faults.callback_doubled):  # noqa: PLR2004  no gateway tires before
             copies += 1
         for _ in range(copies):
             label = f"{'forged ' if forged else ''}{kind} of {session_id}"

@@ -131,7 +131,7 @@ class GatewaySide:
                 yield Act(0.05, f"the gateway's staff refunds {session.id}", partial(self._give_back, session))
 
     def _decide(self, session: Session) -> str:
-        well = self._world.dice.random() < 0.8  # noqa: PLR2004
+        well = self._world.dice.random() < 0.8  # noqa: PLR2004  most of the time
         self._world.gateway.decides(session, well=well)
         return "paid" if well else "failed"
 

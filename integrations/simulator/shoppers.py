@@ -39,7 +39,7 @@ class Shopper:
         self._world = world
         dice = world.dice
         self.name = f"shopper {number}"
-        self.caller = Caller(id=world.new_id(), guest=dice.random() < 0.5, staff=False)  # noqa: PLR2004
+        self.caller = Caller(id=world.new_id(), guest=dice.random() < 0.5, staff=False)  # noqa: PLR2004  half are guests
         self._wishes = {sku: dice.randint(1, 2) for sku in dice.sample(skus, dice.randint(1, 2))}
         self._hasty = dice.random() < 0.3  # noqa: PLR2004  clicks twice
         self._filled = 0

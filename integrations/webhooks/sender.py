@@ -52,7 +52,8 @@ class Sender:
                         raise TimeoutError
                     return _answer(response)
             except (OSError, HTTPException, ValueError) as error:
-                if cut.is_set():
+                # The socket's own time-out may be noticed first.
+                if cut.is_set() or time.monotonic() >= deadline:
                     raise NoAnswer(f"No answer within {timeout_seconds:g} seconds.") from error
                 raise NoAnswer(f"{type(error).__name__}: {error}") from error
             finally:

@@ -1,5 +1,6 @@
-"""Mails for support staff: what was told to whom, how it read, and sending it again."""
+"""Mails for support staff: what was told to whom, how it read, sending it again and letting it be."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 from uuid import UUID
@@ -16,24 +17,31 @@ from unfold.decorators import display
 
 from notifications import queries, services
 from notifications.models import Mail
-from notifications.states import RESENDABLE
+from notifications.states import DISMISSABLE, RESENDABLE
 from shop.kernel.admin import ActingAdmin, LongList, filter_by, instant_text
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import as_uuid, normal_order_number
 from shop.kernel.panels import Action, Link, Panel, Row
 
-_COLOURS = {"sent": "success", "pending": "info", "sending": "info", "unconfirmed": "warning", "dead": "danger"}
+_COLOURS = {
+    "sent": "success",
+    "pending": "info",
+    "sending": "info",
+    "unconfirmed": "warning",
+    "dead": "danger",
+    "dismissed": "info",
+}
 
 
 @admin.register(Mail)
 class MailAdmin(LongList, ActingAdmin):
-    """A mail with its words, and the way to send it again."""
+    """A mail with its words, and the ways to send it again or to let it be."""
 
     list_display: ClassVar = ["template", "order_number", "recipient", "state_label", "attempts", "written"]
     list_filter: ClassVar = ["state", "template", filter_by("language", words=lambda: dict(settings.LANGUAGES))]
     search_fields: ClassVar = ["order_number"]
     search_help_text = "Order number, e-mail address, or the id of a mail or order"
-    actions: ClassVar = ["resend_chosen"]
+    actions: ClassVar = ["resend_chosen", "dismiss_chosen"]
     fieldsets: ClassVar = [
         (None, {"fields": ["template", "order", "recipient", "language", "state_label", "written", "sent"]}),
         ("Sending", {"fields": ["attempts", "next_attempt_at", "last_error", "resends", "event_id"]}),
@@ -41,11 +49,11 @@ class MailAdmin(LongList, ActingAdmin):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the address that sends a mail again."""
-        return [self.acting("resend", _resend), *super().get_urls()]
+        """Add the addresses that send a mail again, or let it be."""
+        return [self.acting("resend", _resend), self.acting("dismiss", _dismiss), *super().get_urls()]
 
     def offered(self, row: Mail) -> tuple[Action, ...]:
-        """Send again what is not on its way."""
+        """Send again what is not on its way; let be what did not arrive."""
         return _acts(row)
 
     def found(self, rows: QuerySet[Mail], text: str) -> QuerySet[Mail]:
@@ -59,9 +67,19 @@ class MailAdmin(LongList, ActingAdmin):
     @admin.action(description="Send again", permissions=["act"])
     def resend_chosen(self, request: HttpRequest, queryset: QuerySet[Mail]) -> None:
         """Send the chosen mails again; those on their way are left alone and named."""
+        self._act_on_each(request, queryset, _resend, done="are sent again")
+
+    @admin.action(description="Dismiss: nobody needs these mails", permissions=["act"])
+    def dismiss_chosen(self, request: HttpRequest, queryset: QuerySet[Mail]) -> None:
+        """Let the chosen mails be; those that were sent, or may yet be, are left alone and named."""
+        self._act_on_each(request, queryset, _dismiss, done="are dismissed")
+
+    def _act_on_each(
+        self, request: HttpRequest, queryset: QuerySet[Mail], act: Callable[[HttpRequest, Mail], str], *, done: str
+    ) -> None:
         mails = list(queryset)
-        left = [str(mail) for mail in mails if not self.carried_out(request, mail, partial(_resend, request, mail))]
-        self.message_user(request, f"{len(mails) - len(left)} are sent again.", messages.SUCCESS)
+        left = [str(mail) for mail in mails if not self.carried_out(request, mail, partial(act, request, mail))]
+        self.message_user(request, f"{len(mails) - len(left)} {done}.", messages.SUCCESS)
         if left:
             self.message_user(request, f"Left alone: {', '.join(left)}.", messages.WARNING)
 
@@ -128,11 +146,16 @@ def mails_panel(*, order_id: UUID) -> Panel:
 
 
 def _acts(mail: Mail) -> tuple[Action, ...]:
-    if mail.state not in RESENDABLE:
-        return ()
-    return (Action("Send again", reverse("admin:notifications_mail_resend", args=[mail.pk])),)
+    resend = Action("Send again", reverse("admin:notifications_mail_resend", args=[mail.pk]))
+    dismiss = Action("Dismiss", reverse("admin:notifications_mail_dismiss", args=[mail.pk]))
+    return (resend,) * (mail.state in RESENDABLE) + (dismiss,) * (mail.state in DISMISSABLE)
 
 
 def _resend(_request: HttpRequest, mail: Mail) -> str:
     services.resend(mail_id=mail.pk, now=utc_now())
     return f"Sent again; it was {mail.state}."
+
+
+def _dismiss(_request: HttpRequest, mail: Mail) -> str:
+    services.dismiss(mail_id=mail.pk)
+    return f"Dismissed; it was {mail.state}."

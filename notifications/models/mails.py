@@ -62,7 +62,7 @@ class Mail(models.Model):
                 name="notifications_mail_due_while_waiting",
                 condition=Q(state__in=[State.PENDING.value, State.SENDING.value], next_attempt_at__isnull=False)
                 | Q(
-                    state__in=[State.SENT.value, State.UNCONFIRMED.value, State.DEAD.value],
+                    state__in=[State.SENT.value, State.UNCONFIRMED.value, State.DEAD.value, State.DISMISSED.value],
                     next_attempt_at__isnull=True,
                 ),
             ),
@@ -75,7 +75,11 @@ class Mail(models.Model):
             models.Index(
                 fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="notifications_mail_due"
             ),
-            models.Index(fields=["state"], condition=~Q(state=State.SENT.value), name="notifications_mail_unsent"),
+            models.Index(
+                fields=["state"],
+                condition=~Q(state__in=[State.SENT.value, State.DISMISSED.value]),
+                name="notifications_mail_waiting",
+            ),
             models.Index(fields=["order_id"], name="notifications_mail_by_order"),
             models.Index(fields=["order_number"], name="notifications_mail_by_number"),
             models.Index(Lower("recipient"), name="notifications_mail_by_address"),

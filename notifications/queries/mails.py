@@ -18,6 +18,7 @@ from shop.kernel.money import Money
 # Orders' own words for an order that waits for its money, and for one that takes none any more.
 _WAITS_FOR_MONEY = "pending_payment"
 _CLOSED = frozenset({"expired", "cancelled"})
+_SETTLED = (State.SENT, State.DISMISSED)
 
 
 def due_mails(*, now: datetime, limit: int) -> list[UUID]:
@@ -27,15 +28,15 @@ def due_mails(*, now: datetime, limit: int) -> list[UUID]:
 
 
 def waiting(*, now: datetime) -> Waiting:
-    """Count what is not sent."""
-    unsent = Mail.objects.exclude(state=State.SENT.value).order_by()
+    """Count what is not sent, but for what was dismissed."""
+    unsent = Mail.objects.exclude(state__in=_SETTLED).order_by()
     found = {
         state: (count, oldest)
         for state, count, oldest in unsent.values_list("state").annotate(Count("pk"), Min("created_at"))
     }
     _, oldest_pending = found.get(State.PENDING, (0, now))
     return Waiting(
-        by_state={state: found.get(state, (0, now))[0] for state in State if state is not State.SENT},
+        by_state={state: found.get(state, (0, now))[0] for state in State if state not in _SETTLED},
         oldest_pending_seconds=max((now - oldest_pending).total_seconds(), 0),
     )
 
@@ -47,7 +48,10 @@ def due_since() -> datetime | None:
 
 
 def letter_of(*, mail: Mail, now: datetime) -> Letter:
-    """Return the mail in words. What it says of the order's state is true `now`, however long it has waited."""
+    """Return the mail in words. What it says of the order's state is true `now`, however long it has waited.
+
+    OrderNotFound.
+    """
     order = orders.mail_order(order_id=mail.order_id)
     payable = orders.payable(order_id=mail.order_id)
     if order is None or payable is None:

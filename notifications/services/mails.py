@@ -1,6 +1,5 @@
 """Write a mail together with the effect of its event; send it later, outside any transaction, once."""
 
-import random
 import smtplib
 import traceback
 from contextlib import suppress
@@ -32,12 +31,12 @@ from shop.kernel.outbox.services import publish
 from shop.kernel.tasks import wake_for_all
 from shop.kernel.tracing import Trace, current_trace, tracing
 from shop.kernel.transactions import forbid_unit_of_work, joins_unit_of_work, unit_of_work
+from shop.kernel.waits import spread
 
 log = structlog.get_logger(__name__)
 
 # Far longer than a mail server may take; then whoever claimed the mail was killed.
 LEASE = timedelta(minutes=10)
-_JITTER = 0.2
 _PERMANENT = 500
 _LONGEST_ERROR = 500
 
@@ -54,7 +53,7 @@ ON CONFLICT (event_id, template, recipient) DO NOTHING
 def write(*, notice: Notice, now: datetime) -> bool:
     """Write the mail of a notice, to be sent once the unit of work commits.
 
-    False when it was written before, or is for staff and the shop has no address for them.
+    False when it was written before, or is for staff and the shop has no address for them. OrderNotFound.
     """
     order = orders.mail_order(order_id=notice.order_id)
     if order is None:
@@ -120,9 +119,7 @@ def give_up_lost(*, now: datetime, limit: int) -> int:
 @unit_of_work
 def resend(*, mail_id: UUID, now: datetime) -> None:
     """Send a mail again because a person asks for it; IllegalTransition while it is on its way, MailNotFound."""
-    mail = Mail.objects.select_for_update().filter(pk=mail_id).first()
-    if mail is None:
-        raise MailNotFound
+    mail = _locked(mail_id)
     check_resend(current=State(mail.state))
     _move(
         mail, State(mail.state), State.PENDING,
@@ -130,6 +127,21 @@ def resend(*, mail_id: UUID, now: datetime) -> None:
     )  # fmt: skip
     transaction.on_commit(metrics.mails.labels(mail.template, "resent").inc)
     wake_for_all("notifications.tasks.send_new_mails")
+
+
+@unit_of_work
+def dismiss(*, mail_id: UUID) -> None:
+    """Wait no more for a dead or unconfirmed mail, because a person says so; IllegalTransition, MailNotFound."""
+    mail = _locked(mail_id)
+    _move(mail, State(mail.state), State.DISMISSED)
+    transaction.on_commit(metrics.mails.labels(mail.template, "dismissed").inc)
+
+
+def _locked(mail_id: UUID) -> Mail:
+    mail = Mail.objects.select_for_update().filter(pk=mail_id).first()
+    if mail is None:
+        raise MailNotFound
+    return mail
 
 
 def _to(notice: Notice, order: MailOrder) -> tuple[str, str]:
@@ -176,7 +188,7 @@ def _hand_over(mail: Mail, message: EmailMultiAlternatives, connection: BaseEmai
 @unit_of_work
 def _mark_sent(mail: Mail, *, now: datetime) -> None:
     sent = {"sent_at": now, "next_attempt_at": None, "last_error": ""}
-    if not any(_move(mail, was, State.SENT, **sent) for was in (State.SENDING, State.UNCONFIRMED)):
+    if not any(_move(mail, was, State.SENT, **sent) for was in (State.SENDING, State.UNCONFIRMED, State.DISMISSED)):
         log.warning("mail.sent_but_moved", mail_id=str(mail.pk))
         return
     if mail.template not in FOR_STAFF:
@@ -230,8 +242,7 @@ def _wait_for_server(mail: Mail, error: Exception, *, now: datetime) -> Delivery
 
 
 def _delayed(seconds: int, now: datetime) -> datetime:
-    # What failed together should not come back together.
-    return now + timedelta(seconds=seconds * (1 + random.uniform(0, _JITTER)))  # noqa: S311  no secret
+    return now + spread(timedelta(seconds=seconds))
 
 
 def _wait(mail: Mail, error: Exception, *, was: State, until: datetime, attempts: int) -> None:

@@ -8,10 +8,11 @@ import structlog
 from orders.dto import Expiry, OrderView
 from orders.errors import OrderNotFound, OrderRefunded
 from orders.events import OrderCancelled, OrderExpired, OrderFulfilled
+from orders.queries import is_given_back
 from orders.queries import order as read_order
 from orders.services.money import give_back_what_was_kept
 from orders.services.moves import change, locked, move, tell
-from orders.states import EntryType, PaymentStatus, Status, check_cancel, check_move
+from orders.states import EntryType, Status, check_cancel, check_move
 from shop.inventory import services as stock
 from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
@@ -92,7 +93,7 @@ def fulfil(*, order_id: UUID, tracking: str, now: datetime) -> OrderView:
     """
     order = locked(order_id=order_id)
     check_move(current=order.status, wanted=Status.FULFILLED)
-    if order.payment_status == PaymentStatus.REFUNDED:
+    if is_given_back(order=order):
         raise OrderRefunded
     move(order, wanted=Status.FULFILLED, now=now, entry=EntryType.FULFILLED, detail=tracking, tracking=tracking)
     publish(

@@ -71,6 +71,7 @@ def mark_paid(*, order_id: UUID, payment_id: UUID, amount: Money, now: datetime)
 
     Money that covers a waiting order pays it and commits its stock. What becomes of late money, of an order that is
     expired or cancelled, `ORDER_LATE_MONEY` says. All else, a second payment, a surplus, is due back.
+    OrderNotFound.
     """
     money = _ArrivedMoney(payment_id=payment_id, amount=amount, now=now)
     if _paid_at_once(order_id, money):
@@ -86,7 +87,10 @@ def mark_paid(*, order_id: UUID, payment_id: UUID, amount: Money, now: datetime)
 
 @joins_unit_of_work
 def note_failed_payment(*, order_id: UUID, event_id: UUID, reason: str, code: str, now: datetime) -> None:
-    """Tell the timeline that an attempt brought no money; the order stays as it is and may be paid again."""
+    """Tell the timeline that an attempt brought no money; the order stays as it is and may be paid again.
+
+    OrderNotFound.
+    """
     detail = f"{reason} ({code})" if code and code != reason else reason
     with connection.cursor() as cursor:
         cursor.execute(_NOTE_FAILURE, {"order_id": order_id, "event_id": event_id, "detail": detail, "now": now})

@@ -308,6 +308,12 @@ def open_findings() -> dict[str, int]:
     return dict.fromkeys([kind.value for kind in FindingKind], 0) | dict(found)
 
 
+def going_back(*, order_id: UUID) -> dict[UUID, int]:
+    """Return how much of each payment of an order is held for refunds or back already, in minor units."""
+    held = Attempt.objects.filter(payable_id=order_id, refund_held__gt=0).order_by()
+    return dict(held.values_list("id", "refund_held"))
+
+
 def due_since() -> dict[str, datetime | None]:
     """Return when the first callback, poll and refund that wait were due, or will be; None where none waits."""
     return {

@@ -1,5 +1,6 @@
 """Asking a gateway: always outside a transaction, measured, its refusals told apart from its silence."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,7 +16,7 @@ from payments import metrics
 from payments.dto import GatewayRefund, GatewaySession, RefundRequest, SessionRequest
 from payments.ports import Gateway, GatewayRefused, GatewayUnavailable, waiting_at_most
 from payments.queries import AttemptRow, RefundRow
-from payments.services.circuits import circuit_of
+from payments.services.circuits import GatewayHeldBack, circuit_of
 from shop.kernel.transactions import forbid_unit_of_work
 
 log = structlog.get_logger(__name__)
@@ -26,8 +27,17 @@ T = TypeVar("T")
 
 
 def gateway_named(name: str) -> Gateway:
-    """Return the gateway settings list under this name, one object a process; LookupError for a name they lack."""
-    return _gateway_at(settings.GATEWAYS[name])
+    """Return the gateway settings list under this name, one object a process.
+
+    GatewayHeldBack for a name they no longer have: its payments and refunds wait until it is there again.
+    """
+    path = settings.GATEWAYS.get(name)
+    if path is None:
+        log.error("gateway.not_set_up", gateway=name)
+        raise GatewayHeldBack(
+            reason="not set up", retry_after_seconds=math.ceil(settings.GATEWAY_CIRCUIT_PAUSE_SECONDS)
+        )
+    return _gateway_at(path)
 
 
 @cache

@@ -1,18 +1,17 @@
 """When the clock asks again. The delays are settings, in seconds; the last of a repeated list repeats."""
 
-import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
 from payments.states import AttemptStatus, RefundStatus
+from shop.kernel.waits import spread
 
 # How long a claimed row is left to whoever claimed it: longer than the slowest gateway call with its retries.
 LEASE_SECONDS = 60
 # Of the payment window: settings that shorten the window shorten the quiet time with it.
 _QUIET_SHARE = 6
-_JITTER = 0.2
 
 
 def next_poll(*, status: AttemptStatus, polls: int, now: datetime) -> datetime | None:
@@ -50,8 +49,7 @@ def next_refund_try(*, status: RefundStatus, tries: int, now: datetime) -> datet
 def next_try(*, tries: int, now: datetime) -> datetime | None:
     """Return when to process a callback again that failed `tries` times; None when it is dead."""
     at = _delayed(settings.CALLBACK_RETRY_DELAYS_SECONDS, tries - 1, now)
-    # What failed together should not come back together.
-    return None if at is None else at + (at - now) * random.uniform(0, _JITTER)  # noqa: S311  no secret
+    return None if at is None else now + spread(at - now)
 
 
 def next_expiry(*, now: datetime) -> datetime:

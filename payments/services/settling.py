@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from payments.dto import GatewaySession, Outcome, Settlement
+from payments.dto import GatewaySession, Outcome, SessionState, Settlement
 from payments.errors import PaymentNotFound
 from payments.models import Attempt
 from payments.ports import GatewayRefused, GatewayUnavailable
@@ -145,7 +145,7 @@ def _locked(attempt: AttemptRow) -> AttemptRow:
 
 def differences(*, attempt: AttemptRow, word: GatewaySession) -> str:
     """Name everything in which the gateway's word is not about the payment we asked for; empty when it is."""
-    expected_captured = attempt.amount if word.state.value == "paid" else 0
+    expected_captured = attempt.amount if word.state is SessionState.PAID else 0
     compared = {
         "session": (attempt.session_id or word.session_id, word.session_id),
         "reference": (attempt.reference, word.reference),

@@ -161,7 +161,10 @@ def reserve(
 
 @joins_unit_of_work
 def allocate(*, reservation_id: UUID) -> None:
-    """Turn what a checkout reserved into what an order holds; ReservationGone when nothing is reserved any more."""
+    """Turn what a checkout reserved into what an order holds.
+
+    ReservationGone when nothing is reserved any more, IllegalTransition when an order has it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_ALLOCATE, [reservation_id])
         if cursor.rowcount == 1:
@@ -192,7 +195,10 @@ def commit(*, reservation_id: UUID) -> None:
 
 @joins_unit_of_work
 def release(*, reservation_id: UUID) -> Released:
-    """Give back the units a checkout or an order holds; releasing again changes nothing and says so."""
+    """Give back the units a checkout or an order holds; releasing again changes nothing and says so.
+
+    IllegalTransition once they are sold, ReservationGone for a reservation there never was.
+    """
     if _moved([reservation_id], wanted=ReservationState.RELEASED, on_hand=0, held=-1):
         return Released.DONE
     if _state_of(reservation_id=reservation_id) is ReservationState.RELEASED:
@@ -202,7 +208,7 @@ def release(*, reservation_id: UUID) -> Released:
 
 @joins_unit_of_work
 def restock(*, reservation_id: UUID) -> None:
-    """Put sold units back on the shelf."""
+    """Put sold units back on the shelf; IllegalTransition or ReservationGone when they are not sold."""
     if not _moved([reservation_id], wanted=ReservationState.RESTOCKED, on_hand=1, held=0):
         raise _illegal(reservation_id=reservation_id, wanted=ReservationState.RESTOCKED)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Self
 
 # ISO 4217, list one: the exponents that are not 2, and the codes whose exponent is.
@@ -59,7 +59,7 @@ class Money:
             if minor != minor.to_integral_value():
                 raise ValueError(f"{text!r} has more decimals than {currency} knows.")
             return cls(int(minor), currency)
-        except (InvalidOperation, OverflowError):
+        except ArithmeticError:
             raise ValueError(f"{text!r} is not an amount.") from None
 
     def major(self) -> Decimal:
@@ -107,13 +107,16 @@ class Money:
         return self._with(quotient)
 
     def split(self, parts: int) -> list[Self]:
-        """Part the amount so that nothing is lost: 1000 in three is 334, 333, 333."""
+        """Part the amount so that nothing is lost: 1000 in three is 334, 333, 333. ValueError for no part."""
         if parts < 1:
             raise ValueError("Money is split into one part or more.")
         return self.allocate([1] * parts)
 
     def allocate(self, weights: Sequence[int]) -> list[Self]:
-        """Part the amount in proportion to `weights`; what rounding leaves goes to the first that share."""
+        """Part the amount in proportion to `weights`; what rounding leaves goes to the first that share.
+
+        ValueError for a weight below zero, and for nothing but zeros.
+        """
         whole = sum(weights)
         if whole <= 0 or min(weights) < 0:
             raise ValueError("Weights are not negative and not all zero.")

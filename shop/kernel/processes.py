@@ -1,5 +1,6 @@
 """What every long-running process beside the web does: say that it works, and serve its metrics."""
 
+import sys
 from os import environ
 from pathlib import Path
 
@@ -24,10 +25,16 @@ def metrics_registry() -> CollectorRegistry:
 
 
 def serve_metrics(*collectors: Collector) -> None:
-    """Answer Prometheus on `METRICS_PORT`, if one is set; `collectors` are asked at each scrape."""
+    """Answer Prometheus on `METRICS_PORT`, if one is set; `collectors` are asked at each scrape.
+
+    SystemExit when another process has the port.
+    """
     if not settings.METRICS_PORT:
         return
     registry = metrics_registry()
     for collector in collectors:
         registry.register(collector)
-    start_http_server(settings.METRICS_PORT, addr=settings.METRICS_ADDRESS, registry=registry)
+    try:
+        start_http_server(settings.METRICS_PORT, addr=settings.METRICS_ADDRESS, registry=registry)
+    except OSError as error:
+        sys.exit(f"METRICS_PORT: {settings.METRICS_ADDRESS}:{settings.METRICS_PORT} cannot be had: {error}")

@@ -145,6 +145,8 @@ def gateway(_process: Gateway, settings: Settings, monkeypatch: pytest.MonkeyPat
     settings.SANDBOX_GATEWAY_URL = _process.url
     settings.SANDBOX_GATEWAY_SECRET = SECRET
     settings.SANDBOX_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
+    # Longer than a busy machine keeps the process from answering.
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = settings.PAYMENT_LOOK_TIMEOUT_SECONDS = 60.0
     adapter = SandboxGateway()
     monkeypatch.setattr(gateways, "_gateway_at", lambda _path: adapter)
     _process.faults()

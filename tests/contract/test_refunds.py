@@ -94,7 +94,7 @@ def test_an_unpaid_payment_has_nothing_to_give_back(staff: Api, shopper: Api, or
         ({"reason": "x", "amount": {"amount": 9.99, "currency": "EUR"}}, {"/amount/amount": "invalid"}),
         ({"reason": "x", "amount": {"amount": "100", "currency": "EUR"}}, {"/amount/amount": "invalid"}),
         ({"reason": "x", "amount": {"amount": True, "currency": "EUR"}}, {"/amount/amount": "invalid"}),
-        ({"reason": "x", "amount": {"amount": 2**31, "currency": "EUR"}}, {"/amount/amount": "max_value"}),
+        ({"reason": "x", "amount": {"amount": 2**63, "currency": "EUR"}}, {"/amount/amount": "max_value"}),
         ({"reason": "x", "amount": {"amount": 1, "currency": "USD"}}, {"/amount/currency": "currency_differs"}),
         ({"reason": "x", "amount": {"amount": 1, "currency": "eur"}}, {"/amount/currency": "currency_differs"}),
         ({"reason": "x", "amount": {"amount": 1, "currency": "EUR", "x": 1}}, {"/amount/x": "unknown_field"}),

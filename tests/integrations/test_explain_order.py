@@ -126,7 +126,7 @@ def test_an_order_whose_money_has_all_gone_back_cannot_be_sent(order: Order, con
 
     Order.objects.filter(pk=order.pk).update(refunded_minor=F("captured_minor"))
 
-    assert "All money has gone back: the order can be cancelled, and not be sent." in next_steps(
+    assert "All money has gone back, or is on its way: the order can be cancelled, and not be sent." in next_steps(
         run("explain_order", order.number)
     )
     with pytest.raises(OrderRefunded):

@@ -7,15 +7,16 @@ import pytest
 from tests.journeys.shopper import Shopper
 from tests.journeys.stack import Shown, Stack
 
-# Seconds. The window is long enough for every journey to pay, and short enough to see it pass.
-PAYMENT_WINDOW_SECONDS = 40
+# Seconds. The window is long enough for every journey to pay on a busy machine, and short enough to see it pass.
+PAYMENT_WINDOW_SECONDS = 90
 FIRST_POLL_SECONDS = 5
 SETTINGS = {
     "PAYMENT_WINDOW_SECONDS": str(PAYMENT_WINDOW_SECONDS),
     "PAYMENT_POLL_DELAYS_SECONDS": f"{FIRST_POLL_SECONDS},2",
     "PAYMENT_POLL_QUIET_SECONDS": "1",
     "PAYMENT_UNKNOWN_DELAYS_SECONDS": "2,2,2,2,2,2",
-    "PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS": "2,2,2,2,2,2",
+    # The first is longer than a call is waited for: nobody else may find the refund while its answer is still awaited.
+    "PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS": "12,2,2,2,2,2",
     "PAYMENT_REFUND_POLL_DELAYS_SECONDS": "2",
     "PAYMENT_REFUND_LATE_LOOK_DELAYS_SECONDS": "2,5,10",
     "RECONCILIATION_QUIET_SECONDS": "1",
@@ -24,7 +25,12 @@ SETTINGS = {
     "WEBHOOK_RETRY_DELAYS_SECONDS": "1,1,1,1,1,1",
     "WEBHOOK_CIRCUIT_PAUSES_SECONDS": "1",
     "CLOCK_INTERVAL_SECONDS": "1",
-    "SANDBOX_PROCESSING_SECONDS": "1",
+    # Longer than a busy machine takes to look at what is under way.
+    "SANDBOX_PROCESSING_SECONDS": "10",
+    # Who came first is here to the last.
+    "JWT_ACCESS_LIFETIME_MINUTES": "120",
+    # A crowd at one lock, on a busy machine.
+    "DATABASE_LOCK_TIMEOUT_MS": "14000",
 }
 _stacks: list[Stack] = []
 
@@ -40,9 +46,9 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def slow_stack() -> Iterator[Stack]:
-    """Another shop, in which a call may take ten seconds, and a lock half a minute; leases are short all the same."""
+    """Another shop, in which a call may take half a minute, and so may a lock; leases are short all the same."""
     patience = {
-        "GATEWAY_READ_TIMEOUT_SECONDS": "10",
+        "GATEWAY_READ_TIMEOUT_SECONDS": "25",
         "PAYMENT_WINDOW_SECONDS": "300",
         "IDEMPOTENCY_LEASE_SECONDS": "12",
         "DATABASE_LOCK_TIMEOUT_MS": "30000",

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from integrations.demo.frontend import Frontend
+from integrations.demo.frontend import Answer, Frontend
 from integrations.demo.purchase import ADDRESS, GOOD_CARD
 from shop.kernel.ids import new_id
 from tests.journeys.stack import Stack
@@ -48,15 +48,18 @@ class Shopper(Frontend):
 
     def start_payment(self, order: Shown) -> Shown:
         """Ask to be sent to the gateway; while it is too busy to answer, the same call goes on with the payment."""
-        body, key = {"order_id": order["id"], "return_url": f"{self.base_url}/docs"}, str(new_id())
+        answer = self.insist("/payments", {"order_id": order["id"], "return_url": f"{self.base_url}/docs"})
+        assert answer.status < HTTPStatus.MULTIPLE_CHOICES, answer
+        payment: Shown = answer.body
+        return payment
 
-        def answered() -> Shown | None:
-            answer = self.ask("POST", "/payments", body, key=key)
-            if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                return None
-            assert answer.status < HTTPStatus.MULTIPLE_CHOICES, answer
-            payment: Shown = answer.body
-            return payment
+    def insist(self, path: str, body: Shown, *, key: str = "") -> Answer:
+        """Post the same again for as long as the shop says that the gateway, or it itself, is too busy."""
+        key = key or str(new_id())
+
+        def answered() -> Answer | None:
+            answer = self.ask("POST", path, body, key=key)
+            return None if answer.status == HTTPStatus.SERVICE_UNAVAILABLE else answer
 
         return eventually("the gateway to answer", answered)
 
@@ -77,12 +80,11 @@ class Shopper(Frontend):
         seen: Shown = self.call("GET", f"/payments/{payment['id']}")
         return seen
 
-    def until_order(self, order: Shown, status: str, *, seconds: float = 30.0) -> Shown:
+    def until_order(self, order: Shown, status: str) -> Shown:
         """Wait for the order to reach a status; reading an order asks no gateway."""
         return eventually(
             f"order {order['number']} to be {status}",
             lambda: seen if (seen := self.see_order(order))["status"] == status else None,
-            seconds=seconds,
         )
 
     def until_payment(self, payment: Shown, status: str) -> Shown:

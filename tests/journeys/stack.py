@@ -29,8 +29,11 @@ from integrations.sandbox_gateway.config import DEMO_API_SECRET
 from tests.journeys.waiting import eventually
 from tests.services import RUN_HAS_EMBEDDED_KAFKA
 
-START_SECONDS = 120.0
-STOP_SECONDS = 60.0
+# All of them longer than a busy machine takes.
+START_SECONDS = 300.0
+STOP_SECONDS = 120.0
+CALL_SECONDS = 60.0
+COMMAND_SECONDS = 180.0
 TAIL_LINES = 40
 # What the test run has set for itself must not reach the stack, which starts servers of its own.
 _OURS = {"DATABASE_URL", "REDIS_URL", "SHOP_STATE_DIR", "DJANGO_SETTINGS_MODULE"}
@@ -39,6 +42,17 @@ if RUN_HAS_EMBEDDED_KAFKA in os.environ:
     _OURS |= {RUN_HAS_EMBEDDED_KAFKA, "KAFKA_BOOTSTRAP_SERVERS"}
 
 Shown = dict[str, Any]
+
+# The deadline passes, and whoever was at work on the attempt has been gone for a while.
+_PASSED = """
+WITH orders AS (
+    UPDATE orders_order SET payment_deadline = now() - interval '1 second' WHERE id = %s::uuid
+), payable AS (
+    UPDATE payments_payable SET deadline = now() - interval '1 second' WHERE order_id = %s::uuid
+)
+UPDATE payments_attempt SET expires_at = now() - interval '1 second', moved_at = now() - interval '1 hour'
+WHERE order_id = %s::uuid RETURNING id
+"""
 
 
 class Stack:
@@ -55,7 +69,7 @@ class Stack:
         figures = {f"{name}_METRICS_PORT": str(ports.any_free()) for name in ("RELAY", "CONSUMERS", "WORKER")}
         self.web_url = f"http://127.0.0.1:{self.web_port}"
         self.gateway_url = f"http://127.0.0.1:{self.gateway_port}"
-        self.http = urllib3.PoolManager(maxsize=64, timeout=20.0, retries=False)
+        self.http = urllib3.PoolManager(maxsize=64, timeout=CALL_SECONDS, retries=False)
         self._output = self.folder / "output"
         self._settings = {**figures, **settings}
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,6 +144,10 @@ class Stack:
         ((value,),) = self.rows(sql, *parameters)
         return value
 
+    def deadline_passes(self, order: Shown) -> None:
+        """Let the order's payment window end now."""
+        self.rows(_PASSED, *[order["id"]] * 3)
+
     def manage(self, *arguments: str) -> str:
         """Run a management command as an operator in a second terminal does, and return what it prints."""
         done = self.attempt(*arguments)
@@ -144,12 +162,14 @@ class Stack:
             env=self._environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=COMMAND_SECONDS,
             check=False,
         )
 
     def events(self, *, key: str, topics: Sequence[str]) -> list[Received]:
-        """Read back from the broker what has this key, topic by topic."""
+        """Read back from the broker what has this key, topic by topic, once the relay has sent all there is."""
+        left = "SELECT count(*) FROM outbox_pending WHERE key = %s::uuid"
+        eventually(f"the events of {key} to be relayed", lambda: self.one(left, key) == 0)
         with override_settings(KAFKA_BOOTSTRAP_SERVERS=self.addresses["KAFKA_BOOTSTRAP_SERVERS"]):
             found = [record for record in read_back(topics=topics) if record.key.decode() == key]
         return sorted(found, key=lambda record: (topics.index(record.topic), record.offset))

@@ -46,11 +46,12 @@ def test_twenty_repeats_at_once_make_one_payment(stack: Stack, shopper: Shopper)
     body = {"order_id": order["id"], "return_url": f"{shopper.base_url}/docs"}
 
     with ThreadPoolExecutor(20) as impatient:
-        answers = list(impatient.map(lambda key: shopper.ask("POST", "/payments", body, key=f"tap-{key}"), range(20)))
+        answers = list(impatient.map(lambda key: shopper.insist("/payments", body, key=f"tap-{key}"), range(20)))
 
     (payment_id,) = {answer.body["id"] for answer in answers}
     assert stack.rows("SELECT id::text FROM payments_attempt WHERE order_id = %s", order["id"]) == [(payment_id,)]
-    assert sorted(answer.status for answer in answers) == [200] * 19 + [201]
+    # Whoever made it is told so, unless a busy gateway had him ask again.
+    assert sorted(answer.status for answer in answers) in ([200] * 19 + [201], [200] * 20)
     assert len(stack.sessions(order["number"])) == 1
 
 

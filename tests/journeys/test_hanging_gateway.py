@@ -25,7 +25,7 @@ def test_carts_orders_and_payments_are_answered_while_every_call_to_the_gateway_
         answer = payers[number].ask("POST", "/payments", body)
         return answer.status, answer.body["code"], int(answer.headers["Retry-After"])
 
-    with slow_stack.faults(slow_seconds=30), ThreadPoolExecutor(PAYERS) as crowd:
+    with slow_stack.faults(slow_seconds=60), ThreadPoolExecutor(PAYERS) as crowd:
         asked = [crowd.submit(pay, number) for number in range(PAYERS)]
         eventually("most to be refused", lambda: sum(one.done() for one in asked) >= PAYERS - SLOTS)
         refused = [one.result() for one in asked if one.done()]

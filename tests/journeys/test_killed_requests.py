@@ -15,7 +15,7 @@ import urllib3
 from integrations.demo.frontend import Answer
 from tests.chaos.processes import family_of, kill, pid_of
 from tests.journeys.shopper import TEA, Shopper
-from tests.journeys.stack import Shown, Stack
+from tests.journeys.stack import CALL_SECONDS, Shown, Stack
 from tests.journeys.waiting import eventually
 
 pytestmark = pytest.mark.journey
@@ -63,7 +63,7 @@ def kill_web(stack: Stack) -> None:
 def lost(asked: Future[Answer]) -> None:
     """Require that the request was never answered."""
     with pytest.raises(urllib3.exceptions.HTTPError):
-        asked.result(timeout=30)
+        asked.result(timeout=CALL_SECONDS)
 
 
 def until_answered(shopper: Shopper, path: str, body: Shown, *, key: str) -> list[Answer]:
@@ -78,7 +78,7 @@ def until_answered(shopper: Shopper, path: str, body: Shown, *, key: str) -> lis
             return False
         return answers[-1].status < 300
 
-    eventually("the repeat to be done", succeeded, seconds=40)
+    eventually("the repeat to be done", succeeded)
     return answers
 
 
@@ -168,7 +168,7 @@ def test_killed_while_it_asks_the_gateway_one_session_is_made_in_the_end(
 ) -> None:
     order = impatient.buy()
     wish = {"order_id": order["id"], "return_url": f"{slow_stack.web_url}/docs"}
-    hangs: dict[str, Any] = {"slow_seconds": 30} if fault.startswith("before") else {"timeout_after_doing": 1}
+    hangs: dict[str, Any] = {"slow_seconds": 60} if fault.startswith("before") else {"timeout_after_doing": True}
 
     with slow_stack.faults(**hangs), ThreadPoolExecutor(1) as aside:
         asked = aside.submit(impatient.ask, "POST", "/payments", wish, key=key)

@@ -46,7 +46,15 @@ def test_a_purchase_leaves_its_traces_everywhere(stack: Stack, shopper: Shopper)
     assert types(paid) == ["placed", "paid"]
     assert shopper.see_payment(payment)["status"] == "succeeded"
     moves = "SELECT to_status, source FROM payments_move WHERE attempt_id = %s ORDER BY id"
-    assert stack.rows(moves, payment["id"]) == [("created", "start"), ("pending", "start"), ("succeeded", "callback")]
+    *begun, (end, source) = stack.rows(moves, payment["id"])
+    assert begun[0] == ("created", "start")
+    # A gateway too busy to answer at once is asked again.
+    assert ([status for status, _ in begun if status != "unknown"], end) == (["created", "pending"], "succeeded")
+    # On a busy machine the clock may have been quicker; see tests/ordeals, where it never is.
+    assert source in {"callback", "poll"}
+    callback = "SELECT type, state FROM payments_callback WHERE session_id = %s"
+    session_id = payment["redirect_url"].rpartition("/")[2]
+    eventually("the callback", lambda: stack.rows(callback, session_id) == [("session.paid", "applied")])
     assert stack.rows(STOCK, "TAB-STRAINER") == [(on_hand - 3, held)]
     (session,) = stack.sessions(order["number"])
     assert (session["status"], session["captured_amount"]) == ("paid", order["totals"]["total"]["amount"])
@@ -146,9 +154,9 @@ def test_a_payment_called_off_through_the_api_is_closed_at_the_gateway(stack: St
     order = shopper.buy()
     payment = shopper.start_payment(order)
 
-    cancelled = shopper.call("POST", f"/payments/{payment['id']}/cancel", {})
+    cancelled = shopper.insist(f"/payments/{payment['id']}/cancel", {})
 
-    assert cancelled["status"] == "cancelled"
+    assert (cancelled.status, cancelled.body["status"]) == (200, "cancelled")
     assert [session["status"] for session in stack.sessions(order["number"])] == ["closed"]
     assert shopper.see_order(order)["status"] == "pending_payment"
 
@@ -171,7 +179,7 @@ def test_a_cancelled_order_closes_its_payment_and_frees_its_stock(stack: Stack, 
 
 def test_a_repeat_of_every_post_is_answered_as_the_first_time(stack: Stack, shopper: Shopper) -> None:
     def twice(path: str, body: Shown) -> Shown:
-        first, again = (shopper.ask("POST", path, body, key=f"journey{path}") for _ in range(2))
+        first, again = (shopper.insist(path, body, key=f"journey{path}") for _ in range(2))
         assert first.status in {200, 201}, first
         assert (again.status, again.body) == (first.status, first.body)
         assert "Idempotent-Replayed" not in first.headers

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from integrations.embedded.child import PROJECT_ROOT
-from tests.journeys.stack import Stack
+from tests.journeys.stack import COMMAND_SECONDS, Stack
 
 pytestmark = pytest.mark.journey
 
@@ -20,7 +20,9 @@ def test_the_commands_of_the_readme_buy_something(stack: Stack) -> None:
     assert block
     commands = block[1].replace("http://127.0.0.1:8000", stack.web_url)
 
-    done = subprocess.run(["sh", "-eu", "-c", commands], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["sh", "-eu", "-c", commands], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+    )
 
     assert done.returncode == 0, done.stderr
     assert '"payment_status":"paid"' in done.stdout

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.journeys.stack import Stack
+from tests.journeys.stack import CALL_SECONDS, Stack
 
 pytestmark = pytest.mark.journey
 
@@ -16,7 +16,7 @@ CALLBACK = b"POST /payment-callback HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type:
 
 def raw(stack: Stack, sent: bytes) -> tuple[int, str, bytes]:
     """Send bytes as they are; return status, content type and body."""
-    with socket.create_connection(("127.0.0.1", stack.web_port), timeout=20) as wire:
+    with socket.create_connection(("127.0.0.1", stack.web_port), timeout=CALL_SECONDS) as wire:
         wire.sendall(sent)
         answer = http.client.HTTPResponse(wire)
         answer.begin()
@@ -45,7 +45,7 @@ def test_a_body_beyond_the_limit_is_refused_however_it_is_sent(stack: Stack) -> 
 
 
 def test_a_refusal_before_the_body_has_come_leaves_the_connection_usable(stack: Stack) -> None:
-    with socket.create_connection(("127.0.0.1", stack.web_port), timeout=20) as wire:
+    with socket.create_connection(("127.0.0.1", stack.web_port), timeout=CALL_SECONDS) as wire:
         wire.sendall(b"POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n")
         # An answer over the missing body would come now, and the server would hang up after it.
         select.select([wire], [], [], 0.5)
@@ -75,7 +75,7 @@ def test_headers_may_hold_any_bytes(stack: Stack) -> None:
 
 
 def test_a_probe_may_ask_for_the_head_alone(stack: Stack) -> None:
-    asked = http.client.HTTPConnection("127.0.0.1", stack.web_port, timeout=20)
+    asked = http.client.HTTPConnection("127.0.0.1", stack.web_port, timeout=CALL_SECONDS)
     asked.request("HEAD", "/healthz")
     answer = asked.getresponse()
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Longer than the lease of a mail run whose worker was killed: the next one waits for it to run out.
-PATIENCE_SECONDS = 90.0
+# Longer than the lease of a mail run whose worker was killed, for which the next one waits; and than a payment window.
+PATIENCE_SECONDS = 180.0
 
 
 def eventually(what: str, look: Callable[[], T | None], *, seconds: float = PATIENCE_SECONDS) -> T:

@@ -8,11 +8,12 @@ from uuid import UUID
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
-from notifications.dto import Notice, Template
+from notifications import services
+from notifications.dto import Delivery, Notice, Template
 from notifications.models import Mail
-from notifications.services import write
 from orders.dto import OrderView
 from shop.kernel.ids import new_id
+from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.transactions import open_unit_of_work
 
 
@@ -35,8 +36,14 @@ def written(order: OrderView, *, now: datetime, template: Template = Template.OR
     """Return a mail that waits to be sent."""
     wanted = notice(order, template=template)
     with open_unit_of_work():
-        write(notice=wanted, now=now)
+        services.write(notice=wanted, now=now)
     return Mail.objects.get(event_id=wanted.event_id)
+
+
+def told_of(mail: Mail) -> list[dict[str, object]]:
+    """Return the `Notification Sent` told about the mail."""
+    events = LoggedEvent.objects.filter(topic="analytics.events", key=mail.user_id)
+    return [event.payload for event in events if event.payload["name"] == "Notification Sent"]
 
 
 class MailServer(BaseEmailBackend):
@@ -78,3 +85,10 @@ class MailServer(BaseEmailBackend):
 def recipient_refused(code: int) -> smtplib.SMTPRecipientsRefused:
     """Return what smtplib raises when the one recipient is refused with this code."""
     return smtplib.SMTPRecipientsRefused({"ada@example.com": (code, b"no such user")})
+
+
+def deliver(mail: Mail, server: MailServer, now: datetime) -> Delivery:
+    """Try to send the mail, and read it again."""
+    delivery = services.deliver(mail_id=mail.pk, connection=server, now=now)
+    mail.refresh_from_db()
+    return delivery

@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from notifications import queries
 from notifications.admin import mails_panel
 from notifications.models import Mail
 from notifications.states import State
@@ -101,6 +102,37 @@ def test_several_are_sent_again_at_once(support: Client, mail: Mail, order: Orde
     assert list(Mail.objects.order_by("id").values_list("resends", flat=True)) == [1, 0]
 
 
+@pytest.mark.parametrize("state", [State.DEAD, State.UNCONFIRMED])
+def test_a_mail_nobody_needs_is_dismissed_and_rings_no_more(
+    support: Client, mail: Mail, now: datetime, state: State
+) -> None:
+    Mail.objects.update(state=state)
+    assert f"{LIST}{mail.pk}/dismiss/" in support.get(f"{LIST}{mail.pk}/change/").content.decode()
+
+    support.post(f"{LIST}{mail.pk}/dismiss/")
+
+    mail.refresh_from_db()
+    assert mail.state == "dismissed"
+    assert LogEntry.objects.get().change_message == f"Dismissed; it was {state}."
+    assert set(queries.waiting(now=now).by_state.values()) == {0}
+    page = support.get(f"{LIST}{mail.pk}/change/").content.decode()
+    assert "dismiss/" not in page
+    assert f"{LIST}{mail.pk}/resend/" in page
+
+
+def test_what_was_sent_is_not_dismissed(support: Client, mail: Mail, order: OrderView, now: datetime) -> None:
+    dead = written(order, now=now)
+    Mail.objects.filter(pk=dead.pk).update(state=State.DEAD, next_attempt_at=None)
+
+    page = support.post(
+        LIST, {"action": "dismiss_chosen", "_selected_action": [str(mail.pk), str(dead.pk)]}, follow=True
+    ).content.decode()
+
+    assert "1 are dismissed." in page
+    assert f"Left alone: {mail}." in page
+    assert list(Mail.objects.order_by("id").values_list("state", flat=True)) == ["sent", "dismissed"]
+
+
 def test_who_may_only_look_cannot_send(mail: Mail) -> None:
     viewer = logged_in("view_mail")
 
@@ -111,6 +143,16 @@ def test_who_may_only_look_cannot_send(mail: Mail) -> None:
     assert "resend" not in viewer.get(f"{LIST}{mail.pk}/change/").content.decode()
     mail.refresh_from_db()
     assert mail.resends == 0
+
+
+def test_who_may_only_look_cannot_dismiss(mail: Mail) -> None:
+    Mail.objects.update(state=State.DEAD)
+
+    refused = logged_in("view_mail").post(f"{LIST}{mail.pk}/dismiss/")
+
+    assert refused.status_code == 403
+    mail.refresh_from_db()
+    assert mail.state == "dead"
 
 
 def test_looking_changes_nothing(support: Client, mail: Mail) -> None:

@@ -12,6 +12,7 @@ from shop.kernel.auth.dto import Caller
 from shop.kernel.outbox.models import LoggedEvent
 from tests.notifications.factories import MailServer, written
 from tests.orders.factories import placed
+from tests.races import be_patient
 
 
 @pytest.mark.django_db(transaction=True)
@@ -20,11 +21,12 @@ def test_two_workers_send_one_mail_once(shopper: Caller, now: datetime) -> None:
     told_before = LoggedEvent.objects.filter(topic="analytics.events", key=mail.user_id).count()
     server, together = MailServer(), threading.Barrier(8)
     # All have read the row before one claims it.
-    server.when_opened = lambda: together.wait(timeout=10)
+    server.when_opened = lambda: together.wait(timeout=60)
     outcomes: list[Delivery] = []
 
     def work() -> None:
         try:
+            be_patient()
             outcomes.append(services.deliver(mail_id=mail.pk, connection=server, now=now))
         finally:
             connection.close()
@@ -33,7 +35,7 @@ def test_two_workers_send_one_mail_once(shopper: Caller, now: datetime) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(timeout=20)
+        worker.join(timeout=90)
 
     assert sorted(outcomes) == ["not_due"] * 7 + ["sent"]
     assert len(server.accepted) == 1

@@ -1,6 +1,5 @@
-"""Sending: once, again after a failure, never again after a doubt."""
+"""Sending: once, told, and again when a person asks."""
 
-import smtplib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -23,7 +22,7 @@ from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.tracing import Trace, tracing
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
-from tests.notifications.factories import MailServer, notice, recipient_refused, written
+from tests.notifications.factories import MailServer, deliver, notice, recipient_refused, told_of, written
 from tests.orders.factories import given_away, order_in
 from tests.payments.factories import started
 from tests.payments.fakes import only_gateway
@@ -31,22 +30,6 @@ from tests.payments.fakes import only_gateway
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def server() -> MailServer:
-    return MailServer()
-
-
-def told_of(mail: Mail) -> list[dict[str, object]]:
-    events = LoggedEvent.objects.filter(topic="analytics.events", key=mail.user_id)
-    return [event.payload for event in events if event.payload["name"] == "Notification Sent"]
-
-
-def deliver(mail: Mail, server: MailServer, now: datetime) -> Delivery:
-    delivery = services.deliver(mail_id=mail.pk, connection=server, now=now)
-    mail.refresh_from_db()
-    return delivery
 
 
 def test_a_mail_goes_on_with_the_trace_of_what_caused_it(order: OrderView, now: datetime, server: MailServer) -> None:
@@ -146,163 +129,6 @@ def test_nothing_is_sent_inside_a_transaction(order: OrderView, now: datetime, s
     assert server.accepted == []
 
 
-def test_a_refusal_for_now_is_tried_again_later_until_the_mail_is_dead(
-    order: OrderView, now: datetime, server: MailServer
-) -> None:
-    server.refuses_with = recipient_refused(450)
-    mail = written(order, now=now)
-
-    assert deliver(mail, server, now) is Delivery.POSTPONED
-    assert mail.next_attempt_at is not None
-    assert timedelta(seconds=5) <= mail.next_attempt_at - now <= timedelta(seconds=6)
-    assert deliver(mail, server, now + timedelta(seconds=4)) is Delivery.NOT_DUE
-    assert deliver(mail, server, now + HOUR) is Delivery.POSTPONED
-    assert deliver(mail, server, now + 2 * HOUR) is Delivery.DEAD
-
-    assert (mail.state, mail.attempts) == ("dead", 3)
-    assert "450" in mail.last_error
-    assert told_of(mail) == []
-
-
-def test_tries_of_one_sending_have_one_message_id(order: OrderView, now: datetime, server: MailServer) -> None:
-    seen: list[str] = []
-    server.when_given = lambda message: seen.append(message.extra_headers["Message-ID"])
-    server.refuses_with = recipient_refused(450)
-    mail = written(order, now=now)
-
-    deliver(mail, server, now)
-    server.refuses_with = None
-    deliver(mail, server, now + HOUR)
-
-    assert mail.state == "sent"
-    assert seen == [f"<{mail.pk}.0@example.com>"] * 2
-
-
-@pytest.mark.parametrize("error", [recipient_refused(550), smtplib.SMTPDataError(554, b"spam")])
-def test_a_refusal_for_good_ends_the_mail_at_once(
-    order: OrderView, now: datetime, server: MailServer, error: Exception
-) -> None:
-    server.refuses_with = error
-    mail = written(order, now=now)
-
-    assert deliver(mail, server, now) is Delivery.DEAD
-
-    assert (mail.state, mail.attempts) == ("dead", 1)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [smtplib.SMTPSenderRefused(550, b"who?", "shop@example.com"), OSError("disk full"), ValueError("a bad header")],
-)
-def test_what_can_be_mended_here_is_tried_again(
-    order: OrderView, now: datetime, server: MailServer, error: Exception
-) -> None:
-    server.refuses_with = error
-    mail = written(order, now=now)
-
-    assert deliver(mail, server, now) is Delivery.POSTPONED
-
-    assert mail.state == "pending"
-
-
-def test_a_server_that_is_away_never_ends_a_mail(order: OrderView, now: datetime, server: MailServer) -> None:
-    server.away_with = ConnectionRefusedError()
-    mail = written(order, now=now)
-
-    for hours in range(5):
-        assert deliver(mail, server, now + hours * HOUR) is Delivery.SERVER_AWAY
-    server.away_with = None
-
-    assert deliver(mail, server, now + 5 * HOUR) is Delivery.SENT
-    assert len(server.accepted) == 1
-
-
-def test_a_broken_template_is_this_mails_trouble_only(
-    order: OrderView, now: datetime, server: MailServer, settings: Settings
-) -> None:
-    settings.FRONTEND_ORDER_URL = "https://shop.example.com/{nobody_knows}"
-    mail = written(order, now=now)
-
-    assert deliver(mail, server, now) is Delivery.POSTPONED
-
-    assert (mail.state, mail.attempts) == ("pending", 1)
-    assert "KeyError" in mail.last_error
-    assert server.connections == 0
-
-
-def test_a_killed_worker_leaves_a_doubt_and_no_second_mail(order: OrderView, now: datetime, server: MailServer) -> None:
-    def killed(_: object) -> None:
-        raise SystemExit
-
-    server.when_given = killed
-    mail = written(order, now=now)
-    with pytest.raises(SystemExit):
-        deliver(mail, server, now)
-    server.when_given = lambda _: None
-
-    assert services.give_up_lost(now=now + timedelta(minutes=9), limit=10) == 0
-    assert services.give_up_lost(now=now + timedelta(minutes=10), limit=10) == 1
-    assert deliver(mail, server, now + HOUR) is Delivery.NOT_DUE
-
-    assert (mail.state, mail.next_attempt_at) == ("unconfirmed", None)
-    assert server.accepted == []
-
-
-def test_a_slow_worker_that_comes_back_knows_better(order: OrderView, now: datetime, server: MailServer) -> None:
-    server.when_given = lambda _: services.give_up_lost(now=now + HOUR, limit=10)
-    mail = written(order, now=now)
-
-    assert deliver(mail, server, now) is Delivery.SENT
-
-    assert mail.state == "sent"
-    assert len(told_of(mail)) == 1
-
-
-def test_a_worker_that_comes_back_after_a_person_asked_again_leaves_that_alone(
-    order: OrderView, now: datetime, server: MailServer
-) -> None:
-    mail = written(order, now=now)
-
-    def asked_meanwhile(_: object) -> None:
-        services.give_up_lost(now=now + HOUR, limit=10)
-        services.resend(mail_id=mail.pk, now=now + HOUR)
-
-    server.when_given = asked_meanwhile
-    deliver(mail, server, now)
-
-    assert (mail.state, mail.resends) == ("pending", 1)
-    assert told_of(mail) == []
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        {"away_with": TimeoutError()},
-        {"refuses_with": recipient_refused(450)},
-        {"refuses_with": recipient_refused(550)},
-        {"refuses_with": smtplib.SMTPDataError(554, b"spam")},
-    ],
-)
-def test_who_comes_back_with_bad_news_moves_only_what_nobody_moved_since(
-    order: OrderView, now: datetime, server: MailServer, trouble: dict[str, Exception]
-) -> None:
-    mail = written(order, now=now)
-
-    def sent_meanwhile(*_: object) -> None:
-        Mail.objects.filter(pk=mail.pk).update(state="sent", sent_at=now, next_attempt_at=None, last_error="")
-
-    for name, error in trouble.items():
-        setattr(server, name, error)
-    if server.away_with:
-        server.when_opened = sent_meanwhile
-    else:
-        server.when_given = sent_meanwhile
-
-    deliver(mail, server, now)
-
-    assert (mail.state, mail.last_error) == ("sent", "")
-
-
 @pytest.mark.parametrize(
     ("moment", "says"),
     [
@@ -340,22 +166,6 @@ def test_an_order_that_costs_nothing_is_confirmed_without_asking_for_money(
         assert words in asking
         assert words not in thanking
     assert "Gesamtbetrag: 0,00" in thanking
-
-
-def test_a_doubt_about_a_mail_that_was_moved_since_is_dropped(
-    order: OrderView, now: datetime, server: MailServer
-) -> None:
-    mail = written(order, now=now)
-
-    def sent_meanwhile_and_silent(_: object) -> None:
-        Mail.objects.filter(pk=mail.pk).update(state="sent", sent_at=now, next_attempt_at=None)
-        smtplib.SMTP().data("no connection, so no answer")
-
-    server.when_given = sent_meanwhile_and_silent
-
-    assert deliver(mail, server, now) is Delivery.UNCONFIRMED
-
-    assert mail.state == "sent"
 
 
 def test_a_sending_costs_six_statements(

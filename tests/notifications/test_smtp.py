@@ -25,7 +25,7 @@ def smtp_server(settings: Settings, *, silent_after: bytes) -> Iterator[list[byt
     with socket.create_server(("127.0.0.1", 0)) as listening:
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = listening.getsockname()
-        settings.EMAIL_TIMEOUT = 5
+        settings.EMAIL_TIMEOUT = 60
 
         def serve() -> None:
             peer, _ = listening.accept()
@@ -46,7 +46,7 @@ def smtp_server(settings: Settings, *, silent_after: bytes) -> Iterator[list[byt
         thread = threading.Thread(target=serve)
         thread.start()
         yield heard
-        thread.join(timeout=10)
+        thread.join(timeout=60)
 
 
 def test_a_server_that_falls_silent_after_the_mail_is_not_given_it_again(

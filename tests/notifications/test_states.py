@@ -18,7 +18,11 @@ LEGAL = {
     ("sent", "pending"),
     ("unconfirmed", "sent"),
     ("unconfirmed", "pending"),
+    ("unconfirmed", "dismissed"),
     ("dead", "pending"),
+    ("dead", "dismissed"),
+    ("dismissed", "sent"),
+    ("dismissed", "pending"),
 }
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from integrations.demo.purchase import ADDRESS
 from tests.journeys.shopper import TEA, Shopper
 from tests.journeys.stack import Shown, Stack
+from tests.journeys.waiting import eventually
 
 # Typed as people type them. None of them is what the gateway's page is given.
 CARDS = ("5555 5555 5555 4444", "4000-0566-5566-5556", "378282246310005", "2223.0031.2200.3222")
@@ -29,6 +30,8 @@ SESSION = "canary-session-9"
 BASIC = b64encode(b"canary-user:canary-basic-10").decode()
 BY_PLACE = (PASSWORD, BEARER, SESSION, BASIC, "canary-basic-10")
 CONTROL = "canary-control-harmless"
+# What the shop, or the gateway, answers on a busy machine: the same call again gets another answer.
+TOO_BUSY = {"busy", "gateway_unavailable"}
 
 _VALID: Mapping[str, Shown] = {
     "/auth/register": {"email": "canary@example.com", "password": PASSWORD, "name": "Ada"},
@@ -119,16 +122,24 @@ class Planter:
         if path.startswith("/internal/"):
             headers["X-API-Key"] = self.api_key
         caller = self.staff if path.endswith("/refunds") else self.shopper
-        answer = caller.http.request(
-            method.upper(),
-            caller.base_url + path,
-            body=None if body is None else json.dumps(body),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {caller.token}", **headers},
-        )
-        assert self.is_broken or answer.status < 500, (method, path, answer.data)
-        if answer.status >= 400:
-            self.answers.append(f"{dict(answer.headers)} {answer.data.decode()}")
-        return int(answer.status)
+
+        def answered() -> int | None:
+            answer = caller.http.request(
+                method.upper(),
+                caller.base_url + path,
+                body=None if body is None else json.dumps(body),
+                headers={"Content-Type": "application/json", "Authorization": f"Bearer {caller.token}", **headers},
+            )
+            if answer.status >= 400:
+                self.answers.append(f"{dict(answer.headers)} {answer.data.decode()}")
+            if self.is_broken:
+                return answer.status
+            if answer.status == 503 and answer.json()["code"] in TOO_BUSY:
+                return None
+            assert answer.status < 500, (method, path, answer.data)
+            return answer.status
+
+        return eventually("the shop and its gateway to have time", answered)
 
 
 def into_the_doors(stack: Stack) -> None:

@@ -32,6 +32,8 @@ SETTINGS = {
     # Where the house hears of refunds a gateway rejects.
     "SUPPORT_EMAIL": "support@example.com",
     "CLOCK_INTERVAL_SECONDS": "1",
+    # A crowd at one lock, on a busy machine.
+    "DATABASE_LOCK_TIMEOUT_MS": "14000",
     **SECRET_SETTINGS,
 }
 _stacks: list[Stack] = []

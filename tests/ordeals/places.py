@@ -69,9 +69,9 @@ def rows(stack: Stack) -> Iterator[Place]:
 def messages(stack: Stack) -> Iterator[Place]:
     """Yield every record of every topic."""
     servers = stack.addresses["KAFKA_BOOTSTRAP_SERVERS"]
-    topics = sorted(AdminClient({"bootstrap.servers": servers}).list_topics(timeout=10).topics)
+    topics = sorted(AdminClient({"bootstrap.servers": servers}).list_topics(timeout=60).topics)
     with override_settings(KAFKA_BOOTSTRAP_SERVERS=servers):
-        for record in read_back(topics=topics, seconds=20):
+        for record in read_back(topics=topics):
             headers = " ".join(f"{name}={value.decode()}" for name, value in record.headers.items())
             yield f"message of {record.topic}", f"{record.key.decode()} {headers} {record.value.decode()}"
 

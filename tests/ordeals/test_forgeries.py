@@ -10,7 +10,7 @@ import pytest
 from integrations.demo.purchase import GOOD_CARD
 from tests.journeys.shopper import Shopper
 from tests.journeys.signing import event_about, signed
-from tests.journeys.stack import Stack
+from tests.journeys.stack import CALL_SECONDS, Stack
 from tests.journeys.waiting import eventually
 from tests.ordeals.conftest import SECRET_OF_TODAY, SECRET_OF_YESTERDAY
 from tests.ordeals.gateway import Message, Paid, paid_in_secret
@@ -89,7 +89,7 @@ def test_a_non_ascii_signature_is_refused(paid: Paid, refused: Refused) -> None:
     }
     lines = [f"{name}: {value}" for name, value in {"Host": "127.0.0.1", "Connection": "close", **named}.items()]
     head = "\r\n".join(["POST /payment-callback HTTP/1.1", *lines, "", ""])
-    with socket.create_connection(("127.0.0.1", paid.message.stack.web_port), timeout=20) as wire:
+    with socket.create_connection(("127.0.0.1", paid.message.stack.web_port), timeout=CALL_SECONDS) as wire:
         wire.sendall(head.encode("latin-1") + paid.message.body)
         answer = b"".join(iter(lambda: wire.recv(65_536), b""))
 

@@ -13,16 +13,6 @@ from tests.ordeals.gateway import paid_in_secret, session_of
 pytestmark = pytest.mark.journey
 
 CANCELLED, REFUNDED = "order_cancelled", "refund_sent"
-# The deadline passes, and whoever was at work on the attempt has been gone for a while.
-PASSED = """
-WITH orders AS (
-    UPDATE orders_order SET payment_deadline = now() - interval '1 second' WHERE id = %(id)s::uuid
-), payable AS (
-    UPDATE payments_payable SET deadline = now() - interval '1 second' WHERE order_id = %(id)s::uuid
-)
-UPDATE payments_attempt SET expires_at = now() - interval '1 second', moved_at = now() - interval '1 hour'
-WHERE order_id = %(id)s::uuid RETURNING id
-"""
 REFUNDS = "SELECT status, amount FROM payments_refund WHERE attempt_id = %s"
 BALANCES = """
 SELECT account, sum(amount) FROM (
@@ -30,11 +20,6 @@ SELECT account, sum(amount) FROM (
     UNION ALL SELECT credit, -amount FROM payments_posting WHERE order_id = %(id)s::uuid AND kind <> 'fee'
 ) sides GROUP BY account HAVING sum(amount) <> 0
 """
-
-
-def deadline_passes(stack: Stack, order: Shown) -> None:
-    """Let the order's payment window end now."""
-    stack.rows(PASSED.replace("%(id)s", "%s"), *[order["id"]] * 3)
 
 
 def paid_after_closing(shopper: Shopper, payment: Shown) -> None:
@@ -70,7 +55,7 @@ def expired(stack: Stack, shopper: Shopper) -> Callable[[str], tuple[Shown, Show
     def buy_and_wait(sku: str) -> tuple[Shown, Shown]:
         order = shopper.buy(sku)
         payment = shopper.start_payment(order)
-        deadline_passes(stack, order)
+        stack.deadline_passes(order)
         shopper.until_order(order, "expired")
         return order, payment
 
@@ -146,7 +131,7 @@ def test_two_attempts_that_both_succeed_are_one_fulfilment_and_one_refund(stack:
 def test_a_gateway_that_refuses_to_close_because_it_is_paid_is_believed(stack: Stack, shopper: Shopper) -> None:
     paid = paid_in_secret(shopper)
 
-    deadline_passes(stack, paid.order)
+    stack.deadline_passes(paid.order)
 
     shopper.until_order(paid.order, "paid")
     assert paid.moves() == ["expiry"]

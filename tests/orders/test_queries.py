@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
+from pytest_django import Settings
 
 from orders import queries
 from orders.dto import MailLine
@@ -31,6 +32,23 @@ def test_an_order_is_its_shoppers_alone(shopper: Caller, stranger: Caller, now: 
     assert queries.order(order_id=order.order_id, user_id=None) == order
     with pytest.raises(OrderNotFound):
         queries.order(order_id=order.order_id, user_id=stranger.id)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("revive", "Money that still comes revives the order if its stock can be had again, else it goes back."),
+        ("refund", "Money that still comes goes back."),
+        ("review", "Money that still comes is kept until a person has decided."),
+    ],
+)
+def test_the_story_of_an_expired_order_says_what_becomes_of_late_money(
+    rule: str, said: str, shopper: Caller, now: datetime, settings: Settings
+) -> None:
+    order = order_in(Status.EXPIRED, caller=shopper, now=now)
+    settings.ORDER_LATE_MONEY = rule
+
+    assert queries.story(order_id=order.order_id, now=now).next == (said,)
 
 
 def test_the_list_is_paged_newest_first_both_ways(shopper: Caller, stranger: Caller, now: datetime) -> None:

@@ -10,7 +10,7 @@ from payments.models import Attempt
 from payments.states import AttemptStatus
 from shop.kernel.auth.dto import Caller
 from tests.orders.factories import placed
-from tests.payments.factories import attempt_in
+from tests.payments.factories import attempt_in, started
 from tests.payments.fakes import FakeGateway, only_gateway
 
 
@@ -24,6 +24,12 @@ def gateway(settings: Settings) -> FakeGateway:
 def order(shopper: Caller, now: datetime) -> OrderView:
     """An order that waits for its money."""
     return placed(caller=shopper, now=now)
+
+
+@pytest.fixture
+def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
+    """An attempt whose shopper is on the gateway's page."""
+    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
 
 
 @pytest.fixture

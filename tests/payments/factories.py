@@ -11,6 +11,7 @@ from payments import services
 from payments.dto import SessionState, Started
 from payments.errors import GatewayDown
 from payments.models import Attempt, Callback, Move
+from payments.services import NewPayable
 from payments.states import UNANSWERED, AttemptStatus, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.outbox.models import LoggedEvent
@@ -26,6 +27,18 @@ _STATES = {
     AttemptStatus.CANCELLED: SessionState.CANCELLED,
     AttemptStatus.EXPIRED: SessionState.EXPIRED,
 }
+
+
+def payable_of(order: OrderView) -> NewPayable:
+    """Return what an event about the order says is to be paid."""
+    return NewPayable(
+        order_id=order.order_id,
+        user_id=order.user_id,
+        guest=order.guest,
+        number=order.number,
+        total=order.totals.total,
+        deadline=order.payment_deadline,
+    )
 
 
 def started(caller: Caller, order: OrderView, now: datetime, *, return_url: str = RETURN_URL) -> Started:

@@ -25,6 +25,11 @@ def asked(payment_id: UUID, now: datetime, amount: int | None = None) -> UUID:
     return services.request_refund(payment_id=payment_id, amount=money, reason="as asked", now=now).refund_id
 
 
+def settle(refund_id: UUID, now: datetime, source: Source = Source.POLL) -> str:
+    """Ask the gateway about the refund, or for it, and return where it stands then."""
+    return services.settle_refund(refund_id=refund_id, source=source, now=now).status
+
+
 def given_back(payment_id: UUID, now: datetime, amount: int | None = None) -> UUID:
     """Ask for the refund and send it."""
     refund_id = asked(payment_id, now, amount)

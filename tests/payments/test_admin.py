@@ -10,12 +10,11 @@ from pytest_django import Settings
 from orders.dto import OrderView
 from payments.admin import attempts_panel, callbacks_panel
 from payments.models import Attempt, Callback
-from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 from shop.kernel.panels import Link
 from tests.clients import logged_in
-from tests.payments.factories import received, started, status_of, told
+from tests.payments.factories import received, status_of, told
 from tests.payments.fakes import FakeGateway
 
 pytestmark = pytest.mark.django_db
@@ -32,12 +31,6 @@ def now() -> datetime:
 @pytest.fixture
 def support() -> Client:
     return logged_in("view_attempt", "change_attempt", "view_callback", "change_callback", "view_move", "view_order")
-
-
-@pytest.fixture
-def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
-    """An attempt whose shopper is on the gateway's page."""
-    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
 
 
 def test_an_attempt_shows_its_money_its_history_and_what_may_be_done(

@@ -1,10 +1,11 @@
-"""Expiry and success meet at one row, in both orders: PostgreSQL serves whoever queued first."""
+"""Expiry and success meet at one row, in both orders: of two that wait for it, PostgreSQL serves who queued first."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from threading import Event
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -13,6 +14,7 @@ from orders.dto import OrderView
 from payments import services
 from payments.dto import Expiration, GatewaySession, SessionState, Settlement
 from payments.models import Payable
+from payments.services import clock
 from payments.states import Source
 from shop.inventory.models import Reservation
 from shop.kernel.auth.dto import Caller
@@ -25,7 +27,7 @@ from tests.races import tried_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 Done = list[object]
 
 
@@ -48,8 +50,8 @@ class Meeting:
         self.order, self.deadline = order, order.payment_deadline
         self.payment_id = started(caller, order, now).payment.payment_id
         self.gateway, self.session_id = gateway, gateway.only_session()
-        self._closed, self._go = Event(), Event()
-        self._close = gateway.close_session
+        self._closed, self._go, self._has_succeeded = Event(), Event(), Event()
+        self._close, self._end = gateway.close_session, clock._end_payable
 
     def close_and_dawdle(self, session_id: str) -> GatewaySession:
         """Close the session, and keep the answer until the test lets it go."""
@@ -57,6 +59,11 @@ class Meeting:
         self._closed.set()
         assert self._go.wait(PATIENCE_SECONDS)
         return word
+
+    def end_behind_success(self, order_id: UUID) -> Expiration:
+        """End the order's payable after the success: who queued for a row may be overtaken by who comes just then."""
+        assert self._has_succeeded.wait(PATIENCE_SECONDS)
+        return self._end(order_id)
 
     def held(self, *, first: str) -> tuple[object, object]:
         """Let both come to the payable's lock, `first` before the other; return what expiry and success did."""
@@ -81,7 +88,10 @@ class Meeting:
         return services.expire_order(order_id=self.order.order_id, now=self.deadline)
 
     def _succeed(self) -> object:
-        return services.settle(attempt_id=self.payment_id, source=Source.CALLBACK, now=self.deadline)
+        try:
+            return services.settle(attempt_id=self.payment_id, source=Source.CALLBACK, now=self.deadline)
+        finally:
+            self._has_succeeded.set()
 
 
 @pytest.fixture
@@ -91,6 +101,7 @@ def meeting(
     """Both are about to happen."""
     both = Meeting(gateway, order, now, shopper)
     monkeypatch.setattr(gateway, "close_session", both.close_and_dawdle)
+    monkeypatch.setattr(clock, "_end_payable", both.end_behind_success)
     return both
 
 

@@ -9,17 +9,10 @@ from django.db import IntegrityError, connection
 from orders.dto import OrderView
 from payments.models import Attempt, Callback, Move
 from payments.states import OPEN
-from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
-from tests.payments.factories import received, started
+from tests.payments.factories import received
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
-    """An attempt whose shopper is on the gateway's page."""
-    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
 
 
 def copy_of(attempt: Attempt, **other: Any) -> Attempt:

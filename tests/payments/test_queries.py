@@ -18,12 +18,6 @@ from tests.payments.fakes import FakeGateway
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
-    """An attempt whose shopper is on the gateway's page."""
-    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
-
-
 def test_a_row_reads_what_the_orm_reads(pending: Attempt) -> None:
     row = queries.attempt_row(attempt_id=pending.id)
 

@@ -16,6 +16,7 @@ from payments.states import AttemptStatus
 from shop.kernel.auth.dto import Caller
 from tests.payments.factories import attempt_in
 from tests.payments.fakes import FakeGateway
+from tests.payments.findings import planted
 
 pytestmark = pytest.mark.django_db
 
@@ -131,7 +132,17 @@ def test_one_gateway_alone_leaves_our_own_books_out(pending: Attempt) -> None:
 
 @pytest.mark.parametrize(
     ("text", "missing"),
-    [("60m", 0), ("1h", 0), ("5h", 1), ("1d", 1), ("2020-01-01T00:00:00Z", 1), ("2020-01-01 00:00", 1)],
+    [
+        ("60m", 0),
+        ("1h", 0),
+        ("5h", 1),
+        ("1d", 1),
+        ("99999d", 1),
+        ("2020-01-01T00:00:00Z", 1),
+        ("2020-01-01 00:00", 1),
+        ("0001-01-01T00:00:00Z", 1),
+        ("0001-01-01T00:00:00+14:00", 1),
+    ],
 )
 def test_how_far_back_is_an_instant_or_a_duration(
     text: str, missing: int, pending: Attempt, gateway: FakeGateway
@@ -168,10 +179,11 @@ def test_a_long_list_is_cut(gateway: FakeGateway, pending: Attempt) -> None:
     assert "and more; the admin shows all of them" in told
 
 
-def test_the_clock_compares_every_gateway_though_one_is_silent(
-    pending: Attempt, gateway: FakeGateway, settings: Settings
+@pytest.mark.parametrize("kind", ["Silent", "Mad"])
+def test_the_clock_compares_every_gateway_though_one_cannot_be_compared(
+    kind: str, pending: Attempt, gateway: FakeGateway, settings: Settings
 ) -> None:
-    settings.GATEWAYS = {"silent": "tests.payments.test_reconcile_command.Silent", **settings.GATEWAYS}
+    settings.GATEWAYS = {"other": f"tests.payments.test_reconcile_command.{kind}", **settings.GATEWAYS}
     gateway.pay(pending.session_id)
 
     tasks.reconcile()
@@ -186,3 +198,12 @@ class Silent(FakeGateway):
         """Be as new, and silent."""
         super().forget()
         self.fall_silent("list_sessions", times=1_000)
+
+
+class Mad(FakeGateway):
+    """A gateway that says what no database keeps."""
+
+    def forget(self) -> None:
+        """Be as new, and mad."""
+        super().forget()
+        planted(self, reference="nul\x00")

@@ -14,7 +14,7 @@ from shop.kernel.auth.dto import Caller
 from tests.orders.factories import placed
 from tests.payments.factories import attempt_in, started, status_of
 from tests.payments.fakes import FakeGateway
-from tests.payments.services.test_reconciliation import planted
+from tests.payments.findings import planted
 
 pytestmark = pytest.mark.django_db
 

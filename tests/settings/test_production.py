@@ -65,7 +65,7 @@ def _run(*command: str, **changes: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
 
 
@@ -133,7 +133,22 @@ def test_shoppers_are_told_apart_behind_the_proxy_that_ends_tls() -> None:
             "The key of mollie is for real money, but PAYMENT_LIVE_MODE=False.",
         ),
         ({"JWT_SIGNING_KEY": "j" * 31}, "JWT_SIGNING_KEY has 31 bytes; HS256 needs 32 or more."),
+        (
+            {"KAFKA_TOPIC_PARTITIONS": "twelve"},
+            "KAFKA_TOPIC_PARTITIONS is set to what it cannot be: invalid literal for int() with base 10: 'twelve'.",
+        ),
+        ({"OUTBOX_QUEUED": "t"}, "OUTBOX_QUEUED is set to what it cannot be: 't' is neither true nor false."),
+        ({"EVENT_LOG_KEPT_DAYS": "-5"}, "EVENT_LOG_KEPT_DAYS is 1 or more, and not -5."),
+        ({"WEBHOOK_CALLS_AT_ONCE": "0"}, "WEBHOOK_CALLS_AT_ONCE is 1 or more, and not 0."),
         ({"ORDER_LATE_MONEY": "keep"}, "ORDER_LATE_MONEY is one of revive, refund and review."),
+        (
+            {"PAYMENT_POLL_DELAYS_SECONDS": ""},
+            "PAYMENT_POLL_DELAYS_SECONDS is one pause in seconds or more, such as 60,300.",
+        ),
+        (
+            {"MAIL_RETRY_DELAYS_SECONDS": "5,-30"},
+            "MAIL_RETRY_DELAYS_SECONDS is one pause in seconds or more, such as 60,300.",
+        ),
     ],
 )
 def test_what_is_missing_or_weak_stops_the_start(changes: dict[str, str], sentence: str) -> None:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
+from threading import Thread
 from typing import Any
 
 import structlog
@@ -15,6 +17,13 @@ from integrations.kafka.errors import BrokerError
 
 log = structlog.get_logger(__name__)
 
+# More than the five the library waits for an answer, less than the ten a container runtime gives a process to end.
+LEAVE_SECONDS = 8.0
+
+# For a header's name that is not UTF-8 the library returns a broken list, with an exception set. A call from C is
+# checked for that. `message.headers()` is not, once CPython has specialised it: reading the list kills the process.
+_headers_of = methodcaller("headers")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
@@ -26,6 +35,8 @@ class Received:
     key: bytes
     value: bytes
     headers: dict[str, bytes]
+    # Why nobody can read it, where the library itself cannot.
+    flaw: str = ""
 
 
 class Subscriber:
@@ -101,8 +112,16 @@ class Subscriber:
         return behind
 
     def close(self) -> None:
-        """Leave the group; the last commits are made sure of first."""
-        self._consumer.close()
+        """Leave the group, the last commits made sure of first; after LEAVE_SECONDS without an answer, just go.
+
+        With a commit under way the library waits for a coordinator for ever, also where there can be none any more
+        (https://github.com/confluentinc/librdkafka/issues/3740). The group then notices by itself that we are gone.
+        """
+        leaving = Thread(target=self._consumer.close, daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_SECONDS)
+        if leaving.is_alive():
+            log.warning("kafka.left_unheard", group=self._group)
 
     def _begin(self) -> None:
         """Begin partitions, of which the broker has no record at the group's offset, at the oldest record it has.
@@ -154,13 +173,10 @@ class Subscriber:
         self._assigned()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Commit what was handled before partitions leave, and wait for no answer: whoever is silent, we go on."""
         leaving = {(place.topic, place.partition) for place in partitions}
-        after = {place: self._done.pop(place) for place in leaving & self._done.keys()}
-        if after:
-            try:
-                consumer.commit(offsets=_places(after), asynchronous=False)
-            except KafkaException as error:
-                log.info("kafka.commit_refused", reason=str(error))
+        if after := {place: self._done.pop(place) for place in leaving & self._done.keys()}:
+            consumer.commit(offsets=_places(after), asynchronous=True)
 
 
 def _places(offsets: Mapping[tuple[str, int], int]) -> list[TopicPartition]:
@@ -191,35 +207,52 @@ def _is_notice(message: Message) -> bool:
 def _received(message: Message) -> Received:
     # The library types all of these as optional, since a notice has none of them.
     place: tuple[Any, Any, Any] = (message.topic(), message.partition(), message.offset())
-    headers: Any = message.headers() or ()
+    headers, flaw = _headers(message)
     return Received(
         topic=place[0],
         partition=place[1],
         offset=place[2],
         key=_bytes(message.key()),
         value=_bytes(message.value()),
-        headers={name: value or b"" for name, value in headers},
+        headers=headers,
+        flaw=flaw,
     )
+
+
+def _headers(message: Message) -> tuple[dict[str, bytes], str]:
+    """Return the headers, or none and the reason: the library decodes their names, and fails on what is not UTF-8."""
+    try:
+        named: Any = _headers_of(message) or ()
+    except (SystemError, UnicodeDecodeError) as error:
+        return {}, f"The names of its headers are not UTF-8: {error.__cause__ or error}"
+    return {name: value or b"" for name, value in named}, ""
 
 
 def _bytes(part: str | bytes | None) -> bytes:
     return part.encode() if isinstance(part, str) else part or b""
 
 
-def read_back(*, topics: Sequence[str], seconds: float = 5.0) -> Iterator[Received]:
-    """Yield what the broker still has of these topics, by partition, within `seconds`; joins no group."""
+def read_back(*, topics: Sequence[str], seconds: float = 60.0) -> Iterator[Received]:
+    """Yield what the broker still has of these topics, by partition; joins no group.
+
+    BrokerError when that takes longer than `seconds`: a part would look like the whole.
+    """
     reader = Consumer(options(**{"group.id": "read-back", "enable.partition.eof": True}), logger=library_log)
     try:
         described = reader.list_topics(timeout=METADATA_SECONDS).topics
         places = [TopicPartition(topic, at, OFFSET_BEGINNING) for topic in topics for at in described[topic].partitions]
         reader.assign(places)
-        unfinished = len(places)
+        # A partition comes to its end anew with every record that is added meanwhile.
+        unread = {(place.topic, place.partition) for place in places}
         deadline = time.monotonic() + seconds
-        while unfinished and time.monotonic() < deadline:
+        while unread:
+            if time.monotonic() >= deadline:
+                raise BrokerError(f"{len(unread)} partitions were not read to their end within {seconds:g} seconds.")
             for message in reader.consume(500, 0.05):
-                if message.error() is None:
+                error = message.error()
+                if error is None:
                     yield _received(message)
-                else:
-                    unfinished -= 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unread.discard((message.topic(), message.partition()))
     finally:
         reader.close()

@@ -30,6 +30,7 @@ class Announced:
 
 def heal(*, selection: Selection, groups: Sequence[Group], effects: Sequence[str]) -> Announced:
     """Announce what would be delivered, what is held back, and what reaches outside the shop."""
+    selection = _ended(selection)
     found = plan(selection=selection, groups=groups, effects=effects)
     names = ", ".join(group.name for group in groups)
     lines = [
@@ -73,6 +74,7 @@ def rebuild(*, selection: Selection, groups: Sequence[Group]) -> Announced:
 
 def retell(*, selection: Selection, target: str) -> Announced:
     """Announce what would go onto its topics again."""
+    selection = _ended(selection)
     found = plan(selection=selection)
     count = found.selected.total()
     lines = [
@@ -121,6 +123,12 @@ def _held_back(deliveries: Deliveries) -> Iterator[str]:
         effects = sorted(effects_of(consumer=consumer, type_name=type_name))
         flags = " ".join(f"--allow-effect {effect}" for effect in effects)
         yield f"  {consumer:<16} {type_name:<28} {count:>8}  would cause: {', '.join(effects)} ({flags})"
+
+
+def _ended(selection: Selection) -> Selection:
+    """Return the selection with an end: nobody has counted what is told from now on, and it comes by itself."""
+    now = utc_now()
+    return replace(selection, until=min(selection.until or now, now))
 
 
 def _whole_days(selection: Selection) -> Selection:

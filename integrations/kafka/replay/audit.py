@@ -90,7 +90,7 @@ def audited(audit: Replay) -> Iterator[None]:
 
     A process that is killed leaves the row `running`, and its lock goes with its connection: the replay can go on.
     """
-    with _alone(audit):
+    with alone(f"replay {audit.id}", refusal=f"Replay {audit.id} is running in another process."):
         Replay.objects.filter(id=audit.id).update(outcome=RUNNING, finished_at=None)
         log.info("replay.started", replay_id=str(audit.id), mode=audit.mode, who=audit.who, expected=audit.expected)
         try:
@@ -104,6 +104,22 @@ def audited(audit: Replay) -> Iterator[None]:
                 _end(audit, outcome=f"interrupted: {type(error).__name__}")
             raise
         _end(audit, outcome=DONE)
+
+
+@contextmanager
+def alone(name: str, *, refusal: str) -> Iterator[None]:
+    """Hold the lock of this name during the enclosed work; CannotResume, with the refusal, while somebody else does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [name])
+        ((locked,),) = cursor.fetchall()
+    if not locked:
+        raise CannotResume(refusal)
+    try:
+        yield
+    finally:
+        # The lock goes with the connection, if that is gone.
+        with suppress(Error), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])
 
 
 def keep(audit: Replay) -> None:
@@ -120,21 +136,6 @@ def close(audit: Replay, *, outcome: str = DONE) -> None:
 def _end(audit: Replay, *, outcome: str) -> None:
     close(audit, outcome=outcome)
     log.info("replay.ended", replay_id=str(audit.id), outcome=outcome, delivered=audit.delivered)
-
-
-@contextmanager
-def _alone(audit: Replay) -> Iterator[None]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [f"replay {audit.id}"])
-        ((locked,),) = cursor.fetchall()
-    if not locked:
-        raise CannotResume(f"Replay {audit.id} is running in another process.")
-    try:
-        yield
-    finally:
-        # The lock goes with the connection, if that is gone.
-        with suppress(Error), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [f"replay {audit.id}"])
 
 
 def _described(selection: Selection) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from integrations.kafka.envelope import of_log
 from integrations.kafka.errors import NotReplaySafe
 from integrations.kafka.groups import Group, group
 from integrations.kafka.models import Replay
-from integrations.kafka.replay.audit import audited, close, keep, selection_of
+from integrations.kafka.replay.audit import alone, audited, close, keep, selection_of
 from integrations.kafka.replay.pace import Pace
 from shop.kernel.clock import utc_now
 from shop.kernel.events import Event
@@ -87,7 +87,9 @@ def rebuild(*, audit: Replay, pace: Pace, progress: Callable[[int], object]) -> 
     made = made_anew(of=group(consumer), types=selection.types)
     name = drafts.draft_name(consumer=consumer, replay_id=audit.id)
     draft = _draft(consumer=consumer, types=made.types, selection=selection, name=name)
-    with audited(audit):
+    refusal = f"Another rebuild of {consumer} is running. To go on after it: replay_events --resume {audit.id}"
+    # Two that compare before either adds would both add what is missing.
+    with audited(audit), alone(f"rebuild {consumer}", refusal=refusal):
         while ids := drafts.not_drafted(draft, after=audit.after, limit=pace.batch):
             with open_unit_of_work():
                 audit.delivered += _add(made.rebuilder, draft, audit.id, ids)

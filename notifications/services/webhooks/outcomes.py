@@ -1,7 +1,6 @@
 """What an attempt means: for its delivery, and for the endpoint's circuit."""
 
 import json
-import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -16,10 +15,10 @@ from notifications.states import DeliveryState, DisabledBecause, EndpointState, 
 from shop.kernel.ids import new_id
 from shop.kernel.looks import masked
 from shop.kernel.tracing import Trace, tracing
+from shop.kernel.waits import spread
 
 log = structlog.get_logger(__name__)
 
-_JITTER = 0.2
 _LONGEST_RETRY_AFTER = timedelta(days=1)
 
 # A success counts whoever brings it, also late; a failure only from whoever holds the claim. So does what the endpoint
@@ -106,8 +105,7 @@ def _next_attempt_at(claimed: Claimed, outcome: Outcome, *, now: datetime) -> da
     delays = settings.WEBHOOK_RETRY_DELAYS_SECONDS
     if _is_gone(outcome) or claimed.attempts > len(delays):
         return None
-    # What failed together should not come back together.
-    wait = timedelta(seconds=delays[claimed.attempts - 1] * (1 + random.uniform(0, _JITTER)))  # noqa: S311  no secret
+    wait = spread(timedelta(seconds=delays[claimed.attempts - 1]))
     if outcome.answer is not None and outcome.answer.retry_after_seconds:
         asked = min(timedelta(seconds=outcome.answer.retry_after_seconds), _LONGEST_RETRY_AFTER)
         wait = max(wait, asked)

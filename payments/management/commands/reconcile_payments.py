@@ -25,6 +25,8 @@ from shop.kernel.errors import Refusal
 FOUND, COULD_NOT_ASK = 1, 2
 SHOWN = 50
 
+# Nobody's books begin earlier; the calendar itself ends in the year 1, where nothing can be taken off any more.
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _HEADS = ("found (UTC)", "kind", "gateway", "subject", "what")
 
@@ -39,7 +41,7 @@ def since(text: str) -> datetime | timedelta:
         read = None
     if read is None:
         raise ArgumentTypeError(f"{text!r} is neither an instant (2026-11-22T10:00:00Z) nor a duration (90m, 26h, 7d).")
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+    return max(read if read.tzinfo else read.replace(tzinfo=UTC), _BEGINNING)
 
 
 class Command(BaseCommand):

@@ -10,6 +10,7 @@ from orders.dto import PayableOrder
 from payments.dto import GatewayRefund, GatewaySession, RefundState, SessionState
 from payments.queries import AttemptRow, RefundRow
 from payments.queries.books import OrderMoney
+from payments.services.refunds.requests import refundable
 from payments.services.refunds.settling import differences as refund_differences
 from payments.services.settling import differences as session_differences
 from payments.states import OPEN, AttemptStatus, FindingKind, RefundStatus
@@ -160,7 +161,7 @@ def _moved_nothing(word: GatewayRefund, attempt: AttemptRow | None) -> bool:
     """Say whether an unknown refund was refused, or is back already and there is no room to write both down."""
     if word.state is not RefundState.REVERSED or attempt is None:
         return word.state is RefundState.REJECTED
-    return word.amount.amount > attempt.captured - attempt.refund_held
+    return word.amount.amount > refundable(attempt=attempt).amount
 
 
 def _unknown_refund(gateway: str, word: GatewayRefund, attempt: AttemptRow | None) -> Drift:

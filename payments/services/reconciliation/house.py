@@ -1,8 +1,10 @@
 """Our own books against each other: payments against orders, and the ledger against both."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
+
+from django.conf import settings
 
 from orders import queries as orders
 from payments.models import Finding
@@ -31,6 +33,7 @@ class HouseSweep:
         """Compare everything since then; the ledger always as a whole."""
         for order_ids in books.orders_with_money_since(since=self._since):
             self._compare_money(order_ids)
+        self._compare_closed()
         after = None
         while page := orders.taken_as_paid(since=self._since, limit=books.PAGE, after=after):
             self._compare_paid([order.order_id for order in page])
@@ -44,6 +47,13 @@ class HouseSweep:
         drifts = money_drifts(order_ids=[money.order_id for money in resting])
         self._note(MONEY_KINDS, drifts, [money.order_id for money in resting])
         self._count(len(order_ids))
+
+    def _compare_closed(self) -> None:
+        """Compare orders that have ended since then, however long ago their money came."""
+        until, after = self._now - timedelta(seconds=settings.RECONCILIATION_QUIET_SECONDS), None
+        while page := orders.closed_with_money(since=self._since, until=until, limit=books.PAGE, after=after):
+            self._compare_money(page)
+            after = page[-1]
 
     def _compare_paid(self, order_ids: Sequence[UUID]) -> None:
         drifts = moneyless_drifts(order_ids=order_ids)

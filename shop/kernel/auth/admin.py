@@ -98,7 +98,13 @@ class PersonAdmin(LongList, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  #
         """Orders name their shopper for good."""
         return False
 
-    def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[User]", change: bool) -> None:  # noqa: FBT001
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: User,
+        form: "ModelForm[User]",
+        change: bool,  # noqa: FBT001  Django's signature
+    ) -> None:
         """Save, and end the sessions of an account that is closed now."""
         super().save_model(request, obj, form, change)
         if change and not obj.is_active:

@@ -44,7 +44,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     # Guests have none, and nothing is unique that is empty.
-    email = models.EmailField(max_length=EMAIL_LENGTH, null=True, blank=True)  # noqa: DJ001
+    email = models.EmailField(max_length=EMAIL_LENGTH, null=True, blank=True)  # noqa: DJ001  see above
     name = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
     is_guest = models.BooleanField(default=False, editable=False)
     is_staff = models.BooleanField(default=False, help_text="May log in to this site.")

@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import Q
 
 from shop.kernel.auth.dto import UserView
-from shop.kernel.auth.models import ApiKey, RefreshFamily, User
+from shop.kernel.auth.models import ApiKey, User
 
 _STANDING = "SELECT is_guest, is_staff, password FROM accounts_user WHERE id = %s AND is_active"
 
@@ -62,11 +62,6 @@ def api_key(*, prefix: str) -> KeyRecord | None:
 def api_keys() -> list[KeyRecord]:
     """Return every key that was ever issued, newest first."""
     return _key_records(Q())
-
-
-def open_sessions(*, user_id: UUID, now: datetime) -> int:
-    """Return on how many devices somebody is logged in."""
-    return RefreshFamily.objects.filter(user_id=user_id, revoked_at=None, expires_at__gt=now).count()
 
 
 def _key_records(which: Q) -> list[KeyRecord]:

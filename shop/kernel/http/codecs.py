@@ -1,14 +1,16 @@
 """JSON in and out. Floats outside JSON's numbers, lone surrogates and bytes that are not UTF-8 are refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 import msgspec
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
 
 
 class JSONRenderer(BaseRenderer):
@@ -26,6 +28,20 @@ class JSONRenderer(BaseRenderer):
     ) -> bytes:
         """Return the body; an answer without one (204) stays empty."""
         return b"" if data is None else msgspec.json.encode(data)
+
+
+class JsonAnyway(DefaultContentNegotiation):
+    """Answers in the view's own words whatever `Accept` says."""
+
+    def select_renderer(
+        self,
+        request: Request,  # noqa: ARG002  DRF's signature
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,  # noqa: ARG002  DRF's signature
+    ) -> tuple[BaseRenderer, str]:
+        """Return the first renderer and its media type."""
+        ours = next(iter(renderers))
+        return ours, ours.media_type
 
 
 class JSONParser(BaseParser):

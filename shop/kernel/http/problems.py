@@ -108,7 +108,10 @@ def for_defect(error: Exception | None) -> HttpResponse:
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, code="internal_error", detail="Something went wrong on our side.")
 
 
-def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | HttpResponse | None:  # noqa: ARG001
+def exception_handler(
+    error: Exception,
+    context: Mapping[str, Any],  # noqa: ARG001  DRF's signature
+) -> Response | HttpResponse | None:
     """Be DRF's exception handler; what it cannot translate is raised on, to `middleware.ProblemDetails`."""
     return for_exception(error)
 

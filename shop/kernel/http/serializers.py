@@ -9,8 +9,9 @@ from rest_framework.request import Request
 from shop.kernel.money import Money
 from shop.kernel.validators import refuse_secrets
 
-# PostgreSQL's `integer`; every amount and count of the API fits.
+# PostgreSQL's `integer`, for counts, and its `bigint`, for money: thirty million rupiah do not fit into the first.
 LARGEST_INTEGER = 2_147_483_647
+LARGEST_AMOUNT = 9_223_372_036_854_775_807
 
 S = TypeVar("S", bound=serializers.Serializer[Any])
 

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from shop.kernel.auth.authentication import ApiKeyAuthentication, CheckedJWT, StatelessJWT, scoped
 from shop.kernel.auth.dto import ApiKeyCaller, Caller
 from shop.kernel.errors import Unauthorized
+from shop.kernel.http.codecs import JsonAnyway
 
 
 class ShopView(APIView):
@@ -38,6 +39,12 @@ class OpenView(APIView):
 
     authentication_classes = []
     permission_classes = []
+
+
+class ReceivingView(OpenView):
+    """A call that brings news: it is not refused because the answer is not in the words the caller would read."""
+
+    content_negotiation_class = JsonAnyway
 
 
 class InternalView(APIView):

@@ -21,8 +21,8 @@ class OutboxConfig(AppConfig):
 def _keep_partitions(**_: Any) -> None:
     from django.db import connection  # noqa: PLC0415  models load after apps
 
-    from shop.kernel.clock import utc_now  # noqa: PLC0415
-    from shop.kernel.outbox.partitions import keep_partitions  # noqa: PLC0415
+    from shop.kernel.clock import utc_now  # noqa: PLC0415  the same
+    from shop.kernel.outbox.partitions import keep_partitions  # noqa: PLC0415  the same
 
     # Migrating back to zero sends the signal too, when the log is gone.
     if "event_log" in connection.introspection.table_names():

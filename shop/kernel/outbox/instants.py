@@ -7,8 +7,11 @@ _RANDOM_BITS = 80
 
 
 def first_id_at(instant: datetime) -> UUID:
-    """Return the lowest id that could have been made at `instant`; every id made before is lower."""
-    milliseconds = int(instant.timestamp() * 1000)
+    """Return the lowest id that could have been made at `instant`; every id made before is lower.
+
+    None was made before 1970, where its milliseconds begin.
+    """
+    milliseconds = max(0, int(instant.timestamp() * 1000))
     return UUID(int=milliseconds << _RANDOM_BITS)
 
 

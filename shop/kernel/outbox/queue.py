@@ -13,8 +13,6 @@ from shop.kernel.outbox.instants import instant_of
 from shop.kernel.outbox.services import shard_of
 from shop.kernel.outbox.wakeup import wake_relay
 
-# `pg_current_xact_id()`: whoever draws a position has its transaction's number before. The relays' floor relies on it.
-
 # The batch is fixed before the log is read: with fresh or stale statistics alike, the log is entered by its
 # primary key, once for each row of the batch. What is in flight is a list that PostgreSQL hashes.
 _READ = """
@@ -32,7 +30,8 @@ FROM batch LEFT JOIN event_log AS log ON log.id = batch.event_id
 ORDER BY batch.position
 """
 
-# The transaction has its number before it draws positions, as it has in `write`. What a replay sends is its own row.
+# `pg_current_xact_id()`: the transaction has its number before it draws positions, as it has in `write`; the relays'
+# floor relies on it. What a replay sends is its own row.
 _QUEUE = """
 INSERT INTO outbox_pending (event_id, key, shard, replay_id, replay_target)
 SELECT id, key, shard, %s::uuid, %s

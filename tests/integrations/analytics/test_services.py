@@ -15,6 +15,7 @@ from shop.kernel.ids import new_id
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import TransactionMisuse, UnitOfWork, open_unit_of_work, unit_of_work
 from tests.conftest import Statements
+from tests.races import be_patient
 from tests.shop.kernel.outbox.factories import action
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,8 +137,9 @@ def test_two_consumers_with_the_same_names_in_opposite_order_do_not_block_each_o
 
     def consume(order: list[str]) -> None:
         try:
+            be_patient()
             for _ in range(rounds):
-                together.wait(20)
+                together.wait(60)
                 with open_unit_of_work():
                     for name in order:
                         count(action=action(user_id=new_id(), name=name))
@@ -151,7 +153,7 @@ def test_two_consumers_with_the_same_names_in_opposite_order_do_not_block_each_o
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(180)
 
     assert failures == []
     assert counted() == {(name, ""): (2 * rounds, 0) for name in names}

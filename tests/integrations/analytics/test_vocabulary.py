@@ -20,9 +20,7 @@ def words_in_the_code() -> set[str]:
             if "UserAction(" not in text:
                 continue
             literals = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
-            found |= {
-                said for said in literals if isinstance(said, str) and re.fullmatch(r"[A-Z][a-z]+ [A-Z][a-z]+", said)
-            }
+            found |= {said for said in literals if isinstance(said, str) and LOOKS_LIKE_ONE.fullmatch(said)}
     return found
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-DEADLINE_SECONDS = 30.0
+# Longer than a busy machine takes: nobody waits that long for what comes.
+DEADLINE_SECONDS = 90.0
 
 
 @pytest.fixture

@@ -21,18 +21,14 @@ from integrations.embedded.terminal import Terminal
 app = Celery("fake", broker="memory://")
 
 PLAIN = """
-import os, signal, sys, time
+import os, signal, sys
 from pathlib import Path
-order = Path(os.environ["SHOP_STATE_DIR"], "order")
-def leave(*_):
-    with order.open("a") as log:
-        log.write(sys.argv[1] + chr(10))
-    sys.exit(0)
-signal.signal(signal.SIGTERM, leave)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print(sys.argv[1], "speaks to", os.environ["KAFKA_BOOTSTRAP_SERVERS"])
 Path(os.environ["SHOP_READY_FILE"]).touch()
-while True:
-    signal.pause()
+signal.sigwait([signal.SIGTERM])
+with Path(os.environ["SHOP_STATE_DIR"], "order").open("a") as log:
+    log.write(sys.argv[1] + chr(10))
 """
 
 

@@ -21,7 +21,7 @@ TOPIC = "kept"
 
 def make_topic(servers: str) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
-    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(20)
+    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(60)
 
 
 def send(servers: str, value: str) -> None:
@@ -35,9 +35,9 @@ def send(servers: str, value: str) -> None:
 def kept(servers: str) -> list[str]:
     reader = Consumer({"bootstrap.servers": servers, "group.id": "reader", "log_level": 0})
     place = TopicPartition(TOPIC, 0, 0)
-    _, end = reader.get_watermark_offsets(place, timeout=20)
+    _, end = reader.get_watermark_offsets(place, timeout=60)
     reader.assign([place])
-    found = [message.value() for message in reader.consume(end, 20)]
+    found = [message.value() for message in reader.consume(end, 60)]
     reader.close()
     return [value.decode() for value in found if isinstance(value, bytes)]
 
@@ -86,7 +86,7 @@ def test_a_killed_starter_leaves_nothing_running_and_all_records_behind(
         assert kept(address) == ["before"]
 
         starter.send_signal(signal.SIGINT)
-        assert starter.wait(30) == 0
+        assert starter.wait(90) == 0
     said = (state_dir / "output").read_text()
     assert said.startswith(f"Apache Kafka {VERSION} answers at {address}; Ctrl-C stops it\n")
     assert said.endswith("stopping\nstopped\n")

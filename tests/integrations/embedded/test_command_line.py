@@ -75,7 +75,7 @@ def test_a_command_runs_beside_the_services_and_its_status_is_passed_on(state_di
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -41,7 +41,7 @@ with embedded_services(Path(sys.argv[1]), durable=False):
 
 def _redis(url: str, *words: str) -> str:
     host, port = url.removeprefix("redis://").removesuffix("/0").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall((" ".join(words) + "\r\n").encode())
         return connection.recv(1024).decode().split("\r\n")[-2]
 
@@ -146,7 +146,7 @@ def test_kafka_has_its_topics_from_the_start(state_dir: Path) -> None:
     broker = KafkaBroker(state_dir=state_dir)
 
     with _running(broker):
-        found = AdminClient({"bootstrap.servers": broker.bootstrap_servers}).list_topics(timeout=10).topics
+        found = AdminClient({"bootstrap.servers": broker.bootstrap_servers}).list_topics(timeout=60).topics
 
     assert {name: len(topic.partitions) for name, topic in found.items()} == dict.fromkeys(TOPICS, PARTITION_COUNT)
 
@@ -158,7 +158,7 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(state_dir: Path) 
     child.start()
 
     with pytest.raises(NotReady) as refusal:
-        child.wait_until(lambda: False, timeout_seconds=10)
+        child.wait_until(lambda: False, timeout_seconds=60)
 
     assert str(refusal.value).startswith("broken ended with status 3 while it was started; its log is")
     assert refusal.value.tail.strip() == "the reason"
@@ -171,7 +171,7 @@ def test_a_server_that_takes_too_long_is_named(state_dir: Path) -> None:
     with pytest.raises(NotReady, match=r"slow was not ready within 0\.1 seconds"):
         child.wait_until(lambda: False, timeout_seconds=0.1)
 
-    child.stop(timeout_seconds=5)
+    child.stop(timeout_seconds=60)
     assert child.exit_status == -signal.SIGTERM
 
 

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -22,9 +24,10 @@ from tests.integrations.gateways.fakes.stripe import StripeFake
 from tests.integrations.sandbox_gateway.harness import DECLINED, PROCESSING
 from tests.integrations.sandbox_gateway.harness import Gateway as SandboxProcess
 
-# Long enough for a busy machine, and short enough to wait for in a test.
-PATIENCE_SECONDS = 2.0
-LATE_SECONDS = PATIENCE_SECONDS + 1
+# Long enough for a busy machine; and short enough to wait for, in tests of an answer that comes too late.
+PATIENCE_SECONDS = 30.0
+IMPATIENT_SECONDS = 2.0
+LATE_SECONDS = IMPATIENT_SECONDS + 1
 OURS, OLD, THEIRS = (
     "whsec_" + base64.b64encode(text.encode()).decode()
     for text in ("the-secret-of-today-0000000000001", "the-secret-of-yesterday-000000002", "somebody-elses-secret-0003")
@@ -213,6 +216,16 @@ class Mollie:
 
     def believe(self, *secrets: str) -> None:
         settings.MOLLIE_WEBHOOK_SECRETS = list(secrets)
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let the calls of a block take no longer than a test wants to wait."""
+    patience, settings.GATEWAY_READ_TIMEOUT_SECONDS = settings.GATEWAY_READ_TIMEOUT_SECONDS, IMPATIENT_SECONDS
+    try:
+        yield
+    finally:
+        settings.GATEWAY_READ_TIMEOUT_SECONDS = patience
 
 
 def spoiled(headers: dict[str, str], *, by: Any) -> list[dict[str, str]]:

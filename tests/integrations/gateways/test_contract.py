@@ -1,52 +1,19 @@
 """What every gateway keeps: the same sentences for the sandbox's process and the stand-ins for Stripe and Mollie."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from payments.dto import GatewaySession, RefundRequest, RefundState, SessionRequest, SessionState
-from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from payments.dto import RefundRequest, RefundState, SessionState
+from payments.ports import GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import utc_now
-from shop.kernel.ids import new_id
 from shop.kernel.money import Money
-from tests.integrations.gateways.providers import OLD, OURS, THEIRS, Provider, spoiled
+from tests.integrations.gateways.factories import brief, opened, paid, refund_of, wished
+from tests.integrations.gateways.providers import Provider, impatient
 from tests.integrations.sandbox_gateway.harness import eventually
 
 ENDED = {SessionState.CLOSED, SessionState.CANCELLED, SessionState.EXPIRED}
-
-
-def wished(
-    *, amount: Money | None = None, key: str | None = None, expires_at: datetime | None = None
-) -> SessionRequest:
-    return SessionRequest(
-        idempotency_key=key or f"attempt-{new_id()}",
-        reference=f"R7KD-2MNP-XW-{new_id().hex[-8:]}",
-        amount=amount or Money(2_870, "EUR"),
-        return_url="https://shop.example.com/thanks?payment_id=1",
-        expires_at=expires_at or utc_now() + timedelta(minutes=30),
-    )
-
-
-def refund_of(session: GatewaySession, amount: int) -> RefundRequest:
-    return RefundRequest(
-        idempotency_key=f"refund-{new_id()}",
-        reference=str(new_id()),
-        session_id=session.session_id,
-        payment_id=session.payment_id,
-        amount=Money(amount, session.amount.currency),
-    )
-
-
-def opened(provider: Provider) -> GatewaySession:
-    return provider.gateway.create_session(wished())
-
-
-def paid(provider: Provider, amount: Money | None = None) -> GatewaySession:
-    session = provider.gateway.create_session(wished(amount=amount))
-    provider.pay(session)
-    return provider.gateway.fetch_session(session.session_id)
 
 
 # --- sessions ---
@@ -62,7 +29,7 @@ def test_a_session_is_what_was_asked_for(provider: Provider) -> None:
     assert session.redirect_url.startswith("http")
     assert (session.live, session.failure_code, session.fee) == (False, "", None)
     assert session.created_at is not None
-    assert abs((utc_now() - session.created_at).total_seconds()) < 5
+    assert abs((utc_now() - session.created_at).total_seconds()) < 300
     assert provider.gateway.fetch_session(session.session_id) == session
 
 
@@ -172,7 +139,7 @@ def test_a_time_out_after_the_session_was_made_is_unknown_and_the_key_finds_it(p
     request = wished()
     provider.answer_late_once()
 
-    with pytest.raises(GatewayUnavailable, match="no answer in time"):
+    with impatient(), pytest.raises(GatewayUnavailable, match="no answer in time"):
         provider.gateway.create_session(request)
 
     session = provider.gateway.create_session(request)
@@ -184,18 +151,19 @@ def test_a_time_out_after_the_session_was_made_is_unknown_and_the_key_finds_it(p
 
 
 def test_asked_again_after_the_window_it_is_still_the_same_session(provider: Provider) -> None:
-    request = wished(expires_at=utc_now() + timedelta(seconds=1))
-    session = provider.gateway.create_session(request)
+    request, session = brief(provider.gateway)
     eventually(lambda: utc_now() > request.expires_at)
 
     assert provider.gateway.create_session(request).session_id == session.session_id
 
 
 def test_a_session_never_made_is_refused_once_its_window_is_long_over(provider: Provider) -> None:
-    with pytest.raises(GatewayRefused):
-        provider.gateway.create_session(wished(expires_at=utc_now() - timedelta(hours=1)))
+    before, request = utc_now() - timedelta(seconds=1), wished(expires_at=utc_now() - timedelta(hours=1))
 
-    assert list(provider.gateway.list_sessions(created_after=utc_now() - timedelta(seconds=1))) == []
+    with pytest.raises(GatewayRefused):
+        provider.gateway.create_session(request)
+
+    assert request.reference not in {word.reference for word in provider.gateway.list_sessions(created_after=before)}
 
 
 def test_five_hundred_and_then_two_hundred_is_one_session(provider: Provider) -> None:
@@ -290,7 +258,7 @@ def test_a_time_out_after_the_refund_was_made_is_one_refund(provider: Provider) 
     request = refund_of(session, 2_870)
     provider.answer_late_once()
 
-    with pytest.raises(GatewayUnavailable):
+    with impatient(), pytest.raises(GatewayUnavailable):
         provider.gateway.create_refund(request)
 
     refund = provider.gateway.create_refund(request)
@@ -332,164 +300,3 @@ def test_all_refunds_are_listed_over_pages(provider: Provider) -> None:
 def test_a_refund_nobody_made_is_refused(provider: Provider) -> None:
     with pytest.raises(GatewayRefused):
         provider.gateway.fetch_refund(refund_id="re_unheard/of", session_id=paid(provider).session_id)
-
-
-# --- callbacks ---
-
-
-@pytest.fixture
-def now() -> datetime:
-    """The present: libraries read the clock themselves."""
-    return datetime.now(UTC)
-
-
-def test_a_callback_leads_to_its_session(provider: Provider, now: datetime) -> None:
-    session = paid(provider)
-    body = provider.body(session)
-
-    (message,) = provider.gateway.parse_callback(body=body, headers=provider.headers(body, at=now), now=now)
-
-    assert provider.gateway.fetch_session(message.session_id) == session
-    assert 0 < len(message.event_id) <= 200
-
-
-def test_a_callback_about_a_refund_says_so_and_leads_to_the_session_too(provider: Provider, now: datetime) -> None:
-    session = paid(provider)
-    body = provider.body(session, about_refund=True)
-
-    (message,) = provider.gateway.parse_callback(body=body, headers=provider.headers(body, at=now), now=now)
-
-    assert message.concerns_refunds
-    assert provider.gateway.fetch_session(message.session_id) == session
-
-
-def test_a_callback_of_a_stranger_is_refused(provider: Provider, now: datetime) -> None:
-    body = provider.body(opened(provider))
-
-    with pytest.raises(CallbackInvalid):
-        provider.gateway.parse_callback(body=body, headers=provider.headers(body, at=now, secret=THEIRS), now=now)
-
-
-def test_while_a_secret_is_rotated_both_are_good_and_afterwards_the_old_is_not(
-    provider: Provider, now: datetime
-) -> None:
-    body = provider.body(opened(provider))
-    by_old, by_new = (provider.headers(body, at=now, secret=secret) for secret in (OLD, OURS))
-    provider.believe(OURS, OLD)
-    assert provider.gateway.parse_callback(body=body, headers=by_old, now=now)
-    assert provider.gateway.parse_callback(body=body, headers=by_new, now=now)
-
-    provider.believe(OURS)
-
-    assert provider.gateway.parse_callback(body=body, headers=by_new, now=now)
-    with pytest.raises(CallbackInvalid):
-        provider.gateway.parse_callback(body=body, headers=by_old, now=now)
-
-
-def test_without_any_secret_nothing_is_believed(provider: Provider, now: datetime) -> None:
-    body = provider.body(opened(provider))
-    headers = provider.headers(body, at=now)
-    provider.believe()
-
-    with pytest.raises(CallbackInvalid):
-        provider.gateway.parse_callback(body=body, headers=headers, now=now)
-
-
-@pytest.mark.parametrize("seconds", [-302, 302, -86_400, 86_400 * 365])
-def test_the_old_and_the_future_are_refused_where_time_is_signed(
-    provider: Provider, seconds: int, now: datetime
-) -> None:
-    body = provider.body(opened(provider))
-    headers = provider.headers(body, at=now + timedelta(seconds=seconds))
-
-    if not provider.signs:
-        assert provider.gateway.parse_callback(body=body, headers=headers, now=now)
-        return
-    with pytest.raises(CallbackInvalid):
-        provider.gateway.parse_callback(body=body, headers=headers, now=now)
-
-
-@pytest.mark.parametrize("seconds", [-298, 298])
-def test_five_minutes_either_way_are_forgiven(provider: Provider, seconds: int, now: datetime) -> None:
-    body = provider.body(opened(provider))
-    headers = provider.headers(body, at=now + timedelta(seconds=seconds))
-
-    assert provider.gateway.parse_callback(body=body, headers=headers, now=now)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda body: body + b" ",
-        lambda body: body.replace(b'": ', b'":').replace(b"=", b"%3D"),
-        lambda _: b"",
-    ],
-)
-def test_a_body_other_than_the_signed_one_is_refused(
-    provider: Provider, change: Callable[[bytes], bytes], now: datetime
-) -> None:
-    body = provider.body(opened(provider))
-    headers = provider.headers(body, at=now)
-
-    with pytest.raises(CallbackInvalid):
-        provider.gateway.parse_callback(body=change(body), headers=headers, now=now)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b"null",
-        b'"text"',
-        b"{}",
-        b"{",
-        b"\xff\xfe",
-        b"\x00",
-        b"id=",
-        b"[" * 5_000,
-        b"id=tr_x%00",
-        b"a" * 9_999,
-    ],
-)
-def test_what_is_vouched_for_but_no_message_is_refused(provider: Provider, body: bytes, now: datetime) -> None:
-    with pytest.raises(CallbackInvalid):
-        provider.gateway.parse_callback(body=body, headers=provider.headers(body, at=now), now=now)
-
-
-def test_a_batch_is_refused_as_a_whole(provider: Provider, now: datetime) -> None:
-    first, second = provider.body(opened(provider)), provider.body(opened(provider))
-    body = b"[" + first + b"," + second + b"]" if provider.signs else first + b"&" + second
-
-    with pytest.raises(CallbackInvalid):
-        provider.gateway.parse_callback(body=body, headers=provider.headers(body, at=now), now=now)
-
-
-@pytest.mark.parametrize(
-    "by",
-    [
-        lambda _: "",
-        lambda _: "\udcff",
-        lambda _: "v1,sch\u00f6n",
-        lambda _: "t=1,v1=sch\u00f6n",
-        lambda _: "=,=,=",
-        lambda _: "for=a&token=sch\u00f6n",
-        lambda _: "for=%ff&token=%ff",
-        lambda value: value[:-1] + ("0" if value[-1] != "0" else "1"),
-        lambda value: "x" + value,
-        lambda _: "9" * 9_999,
-    ],
-)
-def test_a_spoiled_header_is_refused(provider: Provider, by: Callable[[str], str], now: datetime) -> None:
-    body = provider.body(opened(provider))
-
-    for headers in spoiled(provider.headers(body, at=now), by=by):
-        with pytest.raises(CallbackInvalid):
-            provider.gateway.parse_callback(body=body, headers=headers, now=now)
-
-
-def test_a_missing_header_is_refused(provider: Provider, now: datetime) -> None:
-    body = provider.body(opened(provider))
-
-    with pytest.raises(CallbackInvalid):
-        provider.gateway.parse_callback(body=body, headers={"content-type": "application/json"}, now=now)

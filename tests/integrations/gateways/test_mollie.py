@@ -12,10 +12,10 @@ from payments.dto import GatewaySession, RefundState, SessionState
 from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import utc_now
 from shop.kernel.money import Money
+from tests.integrations.gateways.factories import refund_of, wished
 from tests.integrations.gateways.fakes.mollie import MollieFake
 from tests.integrations.gateways.fakes.server import Told
 from tests.integrations.gateways.providers import Mollie
-from tests.integrations.gateways.test_contract import refund_of, wished
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_word_we_do_not_understand_is_no_word(
         gateway.fetch_session(session.session_id)
 
 
-@pytest.mark.parametrize("metadata", [None, "text", ["list"], {"reference": 7}, {}])
+@pytest.mark.parametrize("metadata", [None, "text", ["list"], {"reference": 7}, {"reference": "nul\x00"}, {}])
 def test_a_payment_somebody_else_made_has_no_reference(
     metadata: Any, gateway: MollieGateway, mollie_fake: MollieFake
 ) -> None:

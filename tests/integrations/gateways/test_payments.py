@@ -17,7 +17,7 @@ from payments.states import Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.clock import utc_now
 from tests.integrations.gateways.conftest import Ear
-from tests.integrations.gateways.providers import PATIENCE_SECONDS
+from tests.integrations.gateways.providers import LATE_SECONDS, impatient
 from tests.integrations.sandbox_gateway.harness import DECLINED, Gateway, eventually
 from tests.orders.factories import again, placed
 from tests.payments.factories import history, started, status_of, told
@@ -87,8 +87,8 @@ def test_declined_and_then_paid(shopper: Caller, order: OrderView, process: Gate
 def test_a_gateway_that_did_it_and_did_not_answer_ends_in_one_session_and_money(
     shopper: Caller, order: OrderView, process: Gateway, sandbox: SandboxGateway, now: datetime
 ) -> None:
-    process.faults(timeout_after_doing=1, slow_seconds={"seconds": PATIENCE_SECONDS + 1, "count": 1})
-    with pytest.raises(GatewayDown):
+    process.faults(timeout_after_doing=1, slow_seconds={"seconds": LATE_SECONDS, "count": 1})
+    with impatient(), pytest.raises(GatewayDown):
         started(shopper, order, now)
     assert Attempt.objects.get().status == "unknown"
 

@@ -143,3 +143,16 @@ def test_a_payment_the_shopper_cancelled_is_closed_at_the_provider_too(
 
     assert status_of(attempt.id) == "cancelled"
     assert provider.gateway.fetch_session(attempt.session_id).state.value in {"closed", "expired", "cancelled"}
+
+
+@pytest.mark.parametrize("heard_of_first", [False, True])
+def test_a_cancellation_whose_answer_was_lost_is_one_when_it_is_repeated(
+    heard_of_first: bool, provider: Provider, attempt: Attempt, shopper: Caller, now: datetime
+) -> None:
+    provider.gateway.close_session(attempt.session_id)
+    if heard_of_first:
+        services.settle(attempt_id=attempt.id, source=Source.CALLBACK, now=now)
+
+    cancelled = services.cancel_attempt(caller=shopper, payment_id=attempt.id, now=now)
+
+    assert (cancelled.status, cancelled.failure_code) == ("cancelled", "cancelled")

@@ -22,7 +22,8 @@ from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
 from tests.integrations.gateways.conftest import Ear
-from tests.integrations.gateways.providers import PATIENCE_SECONDS
+from tests.integrations.gateways.factories import brief
+from tests.integrations.gateways.providers import LATE_SECONDS, impatient
 from tests.integrations.sandbox_gateway.harness import DECLINED, NO_FUNDS, PROCESSING, Gateway, eventually
 
 
@@ -109,7 +110,7 @@ def test_a_shopper_may_cancel(sandbox: SandboxGateway, process: Gateway) -> None
 
 
 def test_a_session_runs_out(sandbox: SandboxGateway) -> None:
-    session = sandbox.create_session(request(expires_at=utc_now() + timedelta(milliseconds=300)))
+    _, session = brief(sandbox, request)
 
     eventually(lambda: sandbox.fetch_session(session.session_id).state is SessionState.EXPIRED)
 
@@ -153,11 +154,11 @@ def test_an_answer_that_comes_too_late_is_unknown_and_the_key_finds_what_was_don
     sandbox: SandboxGateway, process: Gateway
 ) -> None:
     wished = request()
-    process.faults(timeout_after_doing=1, slow_seconds={"seconds": PATIENCE_SECONDS + 1, "count": 1})
+    process.faults(timeout_after_doing=1, slow_seconds={"seconds": LATE_SECONDS, "count": 1})
 
-    with pytest.raises(GatewayUnavailable, match="no answer in time"):
+    with impatient(), pytest.raises(GatewayUnavailable, match="no answer in time"):
         sandbox.create_session(wished)
-    before = utc_now() - timedelta(seconds=10)
+    before = utc_now() - timedelta(minutes=5)
     made = [session.session_id for session in sandbox.list_sessions(created_after=before)]
 
     assert sandbox.create_session(wished).session_id in made
@@ -259,7 +260,7 @@ def test_its_own_callbacks_are_believed(sandbox: SandboxGateway, process: Gatewa
     assert re.fullmatch(r"evt_[0-9a-f]+", message.event_id)
     assert (message.type, message.session_id) == ("session.paid", session.session_id)
     assert message.occurred_at is not None
-    assert datetime.now(UTC) - message.occurred_at < timedelta(seconds=10)
+    assert datetime.now(UTC) - message.occurred_at < timedelta(minutes=5)
 
 
 def refund_request(session: GatewaySession, *, amount: int, key: str | None = None) -> RefundRequest:
@@ -282,7 +283,7 @@ def paid(sandbox: SandboxGateway, process: Gateway) -> GatewaySession:
 def test_what_the_gateway_keeps_is_told_once_there_is_money(sandbox: SandboxGateway, paid: GatewaySession) -> None:
     assert paid.fee == Money(43, "EUR")
     assert paid.created_at is not None
-    assert abs((paid.created_at - utc_now()).total_seconds()) < 10
+    assert abs((paid.created_at - utc_now()).total_seconds()) < 300
     assert sandbox.create_session(request()).fee is None
 
 

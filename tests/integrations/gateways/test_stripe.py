@@ -1,24 +1,22 @@
-"""What is Stripe's own: its words, its currencies, its events, its library."""
+"""What is Stripe's own: its words, its currencies, its refusals, its library."""
 
-import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import stripe
 from pytest_django import Settings
 
 from integrations.gateways.stripe import StripeGateway
 from payments.dto import GatewaySession, RefundRequest, RefundState, SessionRequest, SessionState
-from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
+from payments.ports import GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import utc_now
 from shop.kernel.money import Money
+from tests.integrations.gateways.factories import refund_of, wished
 from tests.integrations.gateways.fakes.server import Told
 from tests.integrations.gateways.fakes.stripe import StripeFake
-from tests.integrations.gateways.providers import OURS, Stripe
-from tests.integrations.gateways.test_contract import refund_of, wished
+from tests.integrations.gateways.providers import Stripe
 from tests.integrations.sandbox_gateway.harness import ROOT
 
 
@@ -66,12 +64,12 @@ def test_a_window_longer_than_stripes_is_refused(gateway: StripeGateway) -> None
         gateway.create_session(wished(expires_at=utc_now() + timedelta(hours=24)))
 
 
-def test_a_session_that_ran_out_has_expired(gateway: StripeGateway, stripe_fake: StripeFake) -> None:
+def test_a_session_that_ran_out_is_closed(gateway: StripeGateway, stripe_fake: StripeFake) -> None:
     session = gateway.create_session(wished())
     stripe_fake.run_out(session.session_id)
 
-    assert gateway.fetch_session(session.session_id).state is SessionState.EXPIRED
-    assert gateway.close_session(session.session_id).state is SessionState.EXPIRED
+    assert gateway.fetch_session(session.session_id).state is SessionState.CLOSED
+    assert gateway.close_session(session.session_id).state is SessionState.CLOSED
 
 
 def test_the_money_leads_to_its_session(gateway: StripeGateway, paid: GatewaySession) -> None:
@@ -128,6 +126,9 @@ def test_sessions_that_are_no_payments_are_nobodys_business_here(
         {"amount_total": 1.5},
         {"id": None},
         {"livemode": "no"},
+        {"created": 10**12},
+        {"created": 10**18},
+        {"created": -(10**30)},
     ],
 )
 def test_a_word_we_do_not_understand_is_no_word(
@@ -294,105 +295,6 @@ def test_nobody_listening_is_a_gateway_that_is_down(gateway: StripeGateway, stri
         gateway.fetch_session("cs_test_1")
 
 
-# --- events ---
-
-
-def event(kind: str, about: dict[str, Any], **changes: Any) -> bytes:
-    told = {"id": "evt_1", "type": kind, "created": 1_795_000_000, "livemode": False, "data": {"object": about}}
-    return json.dumps(told | changes).encode()
-
-
-def parsed(provider: Stripe, body: bytes) -> list[tuple[str, str, bool]]:
-    now = datetime.now(UTC)
-    messages = provider.gateway.parse_callback(body=body, headers=provider.headers(body, at=now), now=now)
-    return [(message.type, message.session_id, message.concerns_refunds) for message in messages]
-
-
-REFUND = {"id": "re_1", "object": "refund", "payment_intent": "pi_1"}
-SESSION = {"id": "cs_1", "object": "checkout.session", "payment_intent": "pi_1"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "about", "leads_to", "concerns_refunds"),
-    [
-        ("checkout.session.completed", SESSION, "cs_1", False),
-        ("checkout.session.async_payment_succeeded", SESSION, "cs_1", False),
-        ("checkout.session.async_payment_failed", SESSION, "cs_1", False),
-        ("checkout.session.expired", SESSION, "cs_1", False),
-        ("payment_intent.succeeded", {"id": "pi_1"}, "pi_1", False),
-        ("charge.succeeded", {"id": "ch_1", "payment_intent": "pi_1"}, "pi_1", False),
-        ("charge.refunded", {"id": "ch_1", "payment_intent": "pi_1"}, "pi_1", True),
-        ("charge.refund.updated", REFUND, "pi_1", True),
-        ("refund.created", REFUND, "pi_1", True),
-        ("refund.failed", REFUND, "pi_1", True),
-    ],
-)
-def test_events_lead_to_a_session_or_its_money(
-    kind: str, about: dict[str, Any], leads_to: str, concerns_refunds: bool, provider: Stripe
-) -> None:
-    assert parsed(provider, event(kind, about)) == [(kind, leads_to, concerns_refunds)]
-
-
-@pytest.mark.parametrize(
-    ("kind", "about"),
-    [("customer.created", {"id": "cus_1"}), ("charge.refunded", {"id": "ch_1", "payment_intent": None})],
-)
-def test_events_about_nothing_of_ours_are_believed_and_say_nothing(
-    kind: str, about: dict[str, Any], provider: Stripe
-) -> None:
-    assert parsed(provider, event(kind, about)) == []
-
-
-def test_an_event_tells_its_id_and_its_time(provider: Stripe) -> None:
-    body, now = event("checkout.session.completed", SESSION), datetime.now(UTC)
-
-    (message,) = provider.gateway.parse_callback(body=body, headers=provider.headers(body, at=now), now=now)
-
-    assert (message.event_id, message.occurred_at) == ("evt_1", datetime.fromtimestamp(1_795_000_000, UTC))
-
-
-@pytest.mark.parametrize(("ours", "theirs"), [(True, False), (False, True)])
-def test_an_event_of_the_other_mode_is_refused(ours: bool, theirs: bool, provider: Stripe, settings: Settings) -> None:
-    settings.PAYMENT_LIVE_MODE = ours
-
-    with pytest.raises(CallbackInvalid):
-        parsed(provider, event("checkout.session.completed", SESSION, livemode=theirs))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"id": ""},
-        {"id": "e" * 201},
-        {"id": 7},
-        {"type": None},
-        {"created": "now"},
-        {"data": []},
-        {"data": {"object": 1}},
-    ],
-)
-def test_what_is_signed_but_no_event_is_refused(changes: dict[str, Any], provider: Stripe) -> None:
-    with pytest.raises(CallbackInvalid):
-        parsed(provider, event("checkout.session.completed", SESSION, **changes))
-
-
-def test_our_way_of_signing_here_is_the_librarys(provider: Stripe) -> None:
-    now = datetime.now(UTC)
-    body = event("checkout.session.completed", SESSION)
-
-    theirs = stripe.WebhookSignature.generate_signature_header(body.decode(), OURS, int(now.timestamp()))
-
-    assert provider.headers(body, at=now) == {"stripe-signature": theirs}
-
-
-def test_the_library_alone_would_believe_an_event_from_the_future(provider: Stripe) -> None:
-    ahead = datetime.now(UTC) + timedelta(days=1)
-    body = event("checkout.session.completed", SESSION, object="event")
-    header = provider.headers(body, at=ahead)["stripe-signature"]
-
-    assert stripe.Webhook.construct_event(body, header, OURS).id == "evt_1"
-
-
 # --- shops without it ---
 
 
@@ -409,7 +311,7 @@ def test_a_shop_that_does_not_use_stripe_never_loads_its_library() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
 
     assert (answer.stdout.strip(), answer.returncode) == ("False", 0), answer.stderr

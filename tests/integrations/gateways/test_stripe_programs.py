@@ -17,6 +17,7 @@ import pytest
 import urllib3
 from pytest_django import Settings
 
+from integrations.embedded.ports import any_free
 from integrations.gateways import stripe as adapter
 from integrations.gateways.stripe import StripeGateway
 from integrations.gateways.stripe_words import session_word
@@ -25,10 +26,10 @@ from payments.ports import CallbackInvalid, GatewayRefused, GatewayUnavailable
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.money import Money
+from tests.integrations.gateways.factories import wished
 from tests.integrations.gateways.fakes.server import Asked, Server, Told
 from tests.integrations.gateways.providers import OURS
-from tests.integrations.gateways.test_contract import wished
-from tests.integrations.sandbox_gateway.harness import eventually, free_port
+from tests.integrations.sandbox_gateway.harness import eventually
 
 pytestmark = pytest.mark.providers
 
@@ -50,11 +51,11 @@ def running(command: list[str], *, port: int, folder: Path) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
-        eventually(lambda: answers(url), within=20.0)
+        eventually(lambda: answers(url))
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 def answers(url: str) -> bool:
@@ -72,7 +73,7 @@ def stripe_mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     program = shutil.which("stripe-mock", path=str(BESIDE_PYTHON)) or shutil.which("stripe-mock")
     if program is None:
         pytest.skip("stripe-mock is not installed: make providers")
-    port = free_port()
+    port = any_free()
     command = [program, "-http-addr", f"127.0.0.1:{port}"]
     yield from running(command, port=port, folder=tmp_path_factory.mktemp("stripe-mock"))
 
@@ -151,7 +152,7 @@ class Listener(Server):
 def localstripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not LOCALSTRIPE_PYTHON.exists():
         pytest.skip("localstripe is not installed: make providers")
-    port = free_port()
+    port = any_free()
     command = [str(LOCALSTRIPE_PYTHON), "-c", LOCALSTRIPE, str(port)]
     yield from running(command, port=port, folder=tmp_path_factory.mktemp("localstripe"))
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 
+from tests.wire import callers
+
 METADATA = 3
 # From this version on, lengths are varints and every structure ends with tags.
 FLEXIBLE = 9
@@ -44,11 +46,7 @@ class Door:
         self._sockets.clear()
 
     def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
+        for client in callers(self._listener):
             broker = socket.create_connection(self._broker)
             self._sockets += [client, broker]
             asked: dict[int, int] = {}

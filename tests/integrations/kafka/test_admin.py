@@ -1,12 +1,14 @@
 from datetime import datetime
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
 from integrations.kafka.admin import events_panel
 from integrations.kafka.delivery import deliver
 from integrations.kafka.groups import Group
+from integrations.kafka.housekeeping import count_parked
 from integrations.kafka.models import Parked, Replay
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
@@ -15,6 +17,7 @@ from shop.kernel.outbox.models import LoggedEvent, PendingEvent
 from shop.kernel.panels import Link
 from tests.integrations.kafka import effects
 from tests.integrations.kafka.conftest import tell
+from tests.integrations.kafka.replay.commands import run
 from tests.integrations.kafka.test_delivery import told
 
 KEY = new_id()
@@ -74,6 +77,28 @@ def test_a_dead_letter_is_revived_from_its_list(support: Client, parked: Parked)
     assert answer.status_code == 302
     parked.refresh_from_db()
     assert (parked.state, parked.attempts) == ("waiting", 0)
+
+
+def test_a_dead_letter_nobody_needs_is_dismissed_and_can_be_revived(
+    support: Client, parked: Parked, listening: Group, now: datetime
+) -> None:
+    there = reverse("admin:kafka_parked_changelist")
+    support.post(there, {"action": "dismiss", "_selected_action": [parked.id]})
+    assert Parked.objects.get().state == "waiting"
+    Parked.objects.update(state="dead", attempts=8)
+
+    support.post(there, {"action": "dismiss", "_selected_action": [parked.id]})
+
+    assert Parked.objects.get().state == "dismissed"
+    assert LogEntry.objects.get().change_message == "Dismissed."
+    assert set(count_parked().values()) == {0}
+    assert "0 dead letters." in run("list_dead_letters")
+    deliver(group=listening, events=told(), now=now)
+    assert Parked.objects.get().state == "dismissed"
+
+    support.post(there, {"action": "redrive", "_selected_action": [parked.id]})
+
+    assert Parked.objects.get().state == "waiting"
 
 
 def test_a_refused_event_is_tried_again_from_its_list(support: Client, listening: Group) -> None:

@@ -1,13 +1,16 @@
 """What the one producer and its records are, whoever else produces or listens."""
 
 import struct
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
-from integrations.kafka.client import Publisher, partition_counts, publisher, read_back
+from integrations.kafka.client import Publisher, partition_counts, publisher, read_back, subscriber
+from integrations.kafka.errors import BrokerError
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import queue
 from tests.integrations.kafka.conftest import relaying, tell, wait_until
@@ -39,6 +42,62 @@ def test_what_is_sent_is_acknowledged_by_all_and_written_once_and_compressed(opt
 
 def test_no_record_is_given_up_for_being_late(options: dict[str, Any]) -> None:
     assert options["message.timeout.ms"] == 0
+
+
+@dataclass
+class Said:
+    """What a consumer is handed: the end of a partition, a trouble of the client's, or a record."""
+
+    at: int
+    code: int | None = None
+
+    def error(self) -> KafkaError | None:
+        return None if self.code is None else KafkaError(self.code)
+
+    def topic(self) -> str:
+        return "told"
+
+    def partition(self) -> int:
+        return self.at
+
+    def offset(self) -> int:
+        return 0
+
+    def key(self) -> bytes:
+        return b"key"
+
+    value = key
+
+    def headers(self) -> None:
+        return None
+
+
+def reading(monkeypatch: pytest.MonkeyPatch, *said: Said) -> None:
+    """Let the next reader of two partitions be handed this, one after the other, and then nothing any more."""
+    left = [[each] for each in said]
+    reader = SimpleNamespace(
+        list_topics=lambda **_: SimpleNamespace(topics={"told": SimpleNamespace(partitions={0: None, 1: None})}),
+        assign=lambda _: None,
+        consume=lambda *_: left.pop(0) if left else [],
+        close=lambda: None,
+    )
+    monkeypatch.setattr(subscriber, "Consumer", lambda *_, **__: reader)
+
+
+def test_reading_back_goes_on_to_the_end_of_each_partition_though_one_ends_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end, away = KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN
+    reading(monkeypatch, Said(0, end), Said(0), Said(0, end), Said(0, away), Said(1), Said(1, end))
+
+    assert [record.partition for record in read_back(topics=["told"])] == [0, 1]
+
+
+def test_reading_back_a_part_is_not_taken_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading(monkeypatch, Said(0), Said(0, KafkaError._PARTITION_EOF))
+
+    with pytest.raises(BrokerError, match="1 partitions were not read to their end"):
+        list(read_back(topics=["told"], seconds=0.1))
 
 
 def murmur2(key: bytes) -> int:

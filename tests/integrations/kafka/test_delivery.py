@@ -2,13 +2,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import OperationalError, connection
 
-from integrations.kafka import parking
-from integrations.kafka.delivery import deliver
+from integrations.kafka import delivery, parking
+from integrations.kafka.delivery import Outcome, deliver
 from integrations.kafka.envelope import Arrived, of_log
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Inbox, Parked
@@ -20,6 +22,7 @@ from shop.kernel.outbox.services import publish
 from tests.conftest import Statements
 from tests.integrations.kafka import effects
 from tests.integrations.kafka.conftest import tell
+from tests.races import at_once
 from tests.shop.kernel.outbox.factories import action
 
 ONE, TWO, POISON = (new_id() for _ in range(3))
@@ -116,6 +119,44 @@ def test_a_parked_event_that_comes_again_is_parked_once(listening: Group, now: d
         deliver(group=listening, events=told(), now=now)
 
     assert parked() == [(str(POISON), "waiting", 1)]
+
+
+def test_a_handled_event_that_comes_again_behind_a_parked_one_stays_handled(listening: Group, now: datetime) -> None:
+    tell(POISON)
+    deliver(group=listening, events=told(), now=now)
+    effects.poisoned.add(POISON)
+    tell(POISON, start=2)
+    handled, failing = told()
+    deliver(group=listening, events=[failing], now=now)
+
+    outcome = deliver(group=listening, events=[handled], now=now)
+
+    assert outcome == {(TYPE, "duplicate"): 1}
+    effects.poisoned.clear()
+    assert parking.redrive_due(now=now + timedelta(seconds=2)) == 1
+    assert effects.effects(POISON) == [(POISON, 1), (POISON, 2)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_member_handles_while_it_is_parked_stays_handled(
+    listening: Group, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(ONE)
+    park_alone = delivery._park_alone
+
+    def park_late(*args: Any) -> Outcome:
+        effects.poisoned_at_the_end.clear()
+        at_once(partial(deliver, group=listening, events=told(), now=now))
+        return park_alone(*args)
+
+    monkeypatch.setattr(delivery, "_park_alone", park_late)
+    effects.poisoned_at_the_end.add(ONE)
+
+    deliver(group=listening, events=told(), now=now)
+
+    parking.redrive_due(now=now + timedelta(seconds=2))
+    assert effects.effects(ONE) == [(ONE, 1)]
+    assert parked() == []
 
 
 def test_parked_events_are_drained_in_order(listening: Group, now: datetime) -> None:

@@ -15,7 +15,7 @@ from integrations.kafka.groups import Group
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import log as event_log
 from shop.kernel.outbox.log import Selection
-from tests.integrations.kafka.conftest import tell
+from tests.integrations.kafka.conftest import DEADLINE_SECONDS, tell
 from tests.integrations.kafka.replay.commands import ROOT, run
 from tests.integrations.kafka.test_relay import process_environment
 
@@ -67,10 +67,11 @@ def export_in_a_process(tmp_path: Path, *flags: str, **how: Any) -> "subprocess.
     return subprocess.run(
         [sys.executable, "manage.py", "export_events", *flags],
         cwd=ROOT,
-        env=process_environment(tmp_path),
+        # What this process compiles under a limit would be cut short, for all who import it afterwards.
+        env=process_environment(tmp_path) | {"PYTHONDONTWRITEBYTECODE": "1"},
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_SECONDS,
         check=False,
         **how,
     )
@@ -115,3 +116,9 @@ def test_a_standard_output_that_takes_no_more_is_one_clear_line(tmp_path: Path) 
     assert done.returncode == 1
     assert "Not written: No space left on device (standard output)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["", ".", "/"])
+def test_a_folder_is_no_file(folder: str, listening: Group) -> None:
+    with pytest.raises(CommandError, match="is a folder"):
+        run("export_events", "--output", folder)

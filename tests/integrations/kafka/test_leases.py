@@ -7,7 +7,7 @@ from integrations.kafka.leases import Leases
 from integrations.kafka.models import Lease
 from shop.kernel.outbox.services import SHARDS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("long_lived_relays")]
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,8 @@ def test_dead_letters_are_listed_with_their_reason(listening: Group, now: dateti
     assert str(letter.event_id) in printed
     assert "ValueError: This key is poisoned." in printed
     assert "1 dead letter." in printed
-    assert "0 dead letters." in run("list_dead_letters", "--consumer", "somebody-else")
+    assert "0 dead letters." in run("list_dead_letters", "--type", "order.created.v1")
+    assert "1 dead letter." in run("list_dead_letters", "--limit", "0")
 
 
 def test_redrive_is_a_dry_run_until_told_otherwise(listening: Group, now: datetime) -> None:
@@ -53,6 +54,37 @@ def test_redrive_is_a_dry_run_until_told_otherwise(listening: Group, now: dateti
     assert "1 tried again, 2 events handled" in run("redrive", "--consumer", listening.name, "--execute")
     assert effects.effects(TWO) == [(TWO, 1), (TWO, 2)]
     assert Inbox.objects.count() == 2
+
+
+@pytest.mark.parametrize("command", ["list_dead_letters", "redrive"])
+@pytest.mark.parametrize(
+    ("flag", "name"), [("--consumer", "somebody-else"), ("--consumer", ""), ("--type", "order.creatd.v1")]
+)
+def test_nobody_and_nothing_have_no_letters_to_be_counted(
+    command: str, flag: str, name: str, listening: Group, now: datetime
+) -> None:
+    dead_letter(listening, now)
+
+    with pytest.raises(CommandError, match=f"There is no {flag[2:]} called {name}; there are"):
+        run(command, flag, name)
+
+
+def test_letters_of_a_consumer_that_is_gone_are_found(listening: Group, now: datetime) -> None:
+    dead_letter(listening, now)
+    Parked.objects.update(consumer="gone", type="order.shipped.v1")
+
+    assert "1 dead letter." in run("list_dead_letters", "--consumer", "gone", "--type", "order.shipped.v1")
+
+
+@pytest.mark.parametrize("limit", ["-1", "all", ""])
+def test_a_limit_is_a_number(limit: str, listening: Group) -> None:
+    with pytest.raises(CommandError, match="is not a number such as 100"):
+        run("list_dead_letters", f"--limit={limit}")
+
+
+def test_redrive_wants_some_time_between_since_and_until(listening: Group) -> None:
+    with pytest.raises(CommandError, match="--since is not before --until"):
+        run("redrive", "--since", "2026-11-28T00:00Z", "--until", "2026-11-27T00:00Z")
 
 
 def test_redrive_wants_a_choice(listening: Group) -> None:

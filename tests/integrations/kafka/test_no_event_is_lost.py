@@ -22,7 +22,7 @@ from tests.races import at_once
 from tests.shop.kernel.outbox.factories import action
 from tests.shop.kernel.outbox.writers import Writer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("long_lived_relays")]
 
 WRITERS, ROUNDS = 8, 20
 BY_ID = "SELECT id FROM event_log WHERE id > %s ORDER BY id"

@@ -43,7 +43,7 @@ class RelayProcess:
         self._process.wait()
 
     def until_up(self) -> None:
-        wait_until(self._ready.exists, seconds=60)
+        wait_until(self._ready.exists)
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -173,7 +173,7 @@ def test_a_broker_that_fails_in_the_middle_of_batches(monkeypatch: pytest.Monkey
 
     with relaying(batch=40), relaying(batch=40):
         tell_all(keys, rounds=rounds)
-        wait_until(lambda: not waiting(), seconds=60)
+        wait_until(lambda: not waiting())
 
     assert ShakyPublisher.failures_left == 0
     assert in_order(keys, rounds=rounds)

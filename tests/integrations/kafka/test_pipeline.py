@@ -2,13 +2,10 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pytest_django.fixtures import Settings
 
-from integrations.embedded.kafka import KafkaBroker
 from integrations.kafka.models import Relay
 from integrations.kafka.relay import IN_FLIGHT
 from shop.kernel.ids import new_id
@@ -17,19 +14,6 @@ from tests.integrations.kafka.conftest import relaying, tell, wait_until
 from tests.integrations.kafka.test_relay import on_the_wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def broker_pid(tmp_path: Path, settings: Settings) -> Iterator[int]:
-    """A broker of this test's own, to be stopped and continued."""
-    broker = KafkaBroker(state_dir=tmp_path)
-    broker.start()
-    assert broker.child is not None
-    assert broker.child.pid is not None
-    settings.KAFKA_BOOTSTRAP_SERVERS = broker.bootstrap_servers
-    yield broker.child.pid
-    os.kill(broker.child.pid, signal.SIGCONT)
-    broker.stop()
 
 
 def test_three_batches_are_under_way_and_no_fourth(broker_pid: int) -> None:
@@ -55,6 +39,6 @@ def test_news_that_nobody_announces_is_found_by_looking(settings: Settings) -> N
     with relaying():
         wait_until(Relay.objects.exists)
         tell(key)
-        wait_until(lambda: not PendingEvent.objects.exists(), seconds=5)
+        wait_until(lambda: not PendingEvent.objects.exists())
 
     assert on_the_wire(key) == {key: [1]}

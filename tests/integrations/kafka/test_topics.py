@@ -13,7 +13,7 @@ from integrations.embedded.ports import any_free
 from integrations.kafka import topics
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import PendingEvent
-from tests.integrations.kafka.conftest import tell
+from tests.integrations.kafka.conftest import DEADLINE_SECONDS, tell
 from tests.integrations.kafka.test_relay import process_environment
 
 
@@ -49,7 +49,7 @@ def test_the_relay_refuses_to_start_on_another_number_of_partitions(tmp_path: Pa
         env=process_environment(tmp_path) | {"KAFKA_TOPIC_PARTITIONS": str(there + 3)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -74,7 +74,7 @@ def test_a_relay_that_waits_for_a_broker_can_be_stopped(tmp_path: Path) -> None:
 
         relay.terminate()
 
-        assert relay.wait(30) == 0
+        assert relay.wait(DEADLINE_SECONDS) == 0
     finally:
         relay.kill()
         relay.communicate()

@@ -127,7 +127,7 @@ def test_the_page_costs_the_same_whatever_there_is(
         support.get("/admin/")
 
     # The session, the user, the daily counts and twenty figures.
-    assert len(seen) == 23
+    assert len(seen) == 24
 
 
 def staff_with(*permissions: str) -> Client:

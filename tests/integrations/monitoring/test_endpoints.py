@@ -51,7 +51,7 @@ def running(name: str, folder: Path, port: int) -> Iterator[None]:
         environment["PROMETHEUS_MULTIPROC_DIR"] = str(folder / "metrics")
     process = subprocess.Popen(COMMANDS[name], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not ready.exists():
             assert process.poll() is None, f"{name} ended with {process.returncode}"
             assert time.monotonic() < deadline, f"{name} never came up"
@@ -59,13 +59,13 @@ def running(name: str, folder: Path, port: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(90)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_process_tells_its_own(name: str, tmp_path: Path) -> None:
     port = any_free()
-    with running(name, tmp_path, port), closing(HTTPConnection("127.0.0.1", port, timeout=10)) as asking:
+    with running(name, tmp_path, port), closing(HTTPConnection("127.0.0.1", port, timeout=60)) as asking:
         asking.request("GET", "/metrics")
         text = asking.getresponse().read().decode()
 

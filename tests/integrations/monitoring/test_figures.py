@@ -69,6 +69,7 @@ def test_an_empty_shop_has_nothing_waiting(now: datetime, settings: Settings) ->
     found = figures(now=now)
 
     assert (found.outbox_pending, found.outbox_failed, found.outbox_oldest_seconds) == (0, 0, 0.0)
+    assert found.slots == []
     assert set(found.parked.values()) == {0}
     assert {group for group, _ in found.parked} == set(settings.CONSUMERS)
     assert set(found.payments_stuck) == {"review", "unknown", "refund_review", "parked", "quarantined", "dead"}
@@ -144,7 +145,7 @@ def test_the_figures_cost_the_same_whatever_waits(
     with statements() as counted:
         figures(now=now)
 
-    assert len(counted) == 20
+    assert len(counted) == 21
 
 
 def samples(registry: CollectorRegistry) -> dict[str, float]:

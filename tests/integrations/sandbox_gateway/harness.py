@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,8 @@ import msgspec
 import urllib3
 from standardwebhooks import Webhook
 
+from integrations.embedded.ports import any_free
+
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "sk-of-the-tests"
 WEBHOOK_SECRET = "whsec_" + "dGVzdHMtb2YtdGhlLXNhbmRib3gtZ2F0ZXdheS0wMDE="
@@ -31,9 +32,15 @@ PAYS = "4242 4242 4242 4242"
 DECLINED = "4000 0000 0000 0002"
 NO_FUNDS = "4000 0000 0000 9995"
 PROCESSING = "4000 0000 0000 3220"
+# How long a session lives that a test sees expire: the first on a machine that has time for it.
+BRIEF_SECONDS = (0.3, 1.0, 3.0, 10.0)
 
 
-def eventually(look: Callable[[], Any], *, within: float = 8.0) -> Any:
+# Longer than the gateway's first pauses between two attempts, 1 s and 5 s and 30 s, and than a busy machine takes.
+PATIENCE_SECONDS = 60.0
+
+
+def eventually(look: Callable[[], Any], *, within: float = PATIENCE_SECONDS) -> Any:
     """Return what `look` finds as soon as it is true; fail at the deadline."""
     deadline = time.monotonic() + within
     while not (found := look()):
@@ -135,11 +142,11 @@ class Gateway:
 
     def __init__(self, *, folder: Path, callback_url: str) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = any_free()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "gateway.log"
         self.ready = folder / "ready"
-        self.http = urllib3.PoolManager(maxsize=32, retries=False, timeout=10.0)
+        self.http = urllib3.PoolManager(maxsize=32, retries=False, timeout=PATIENCE_SECONDS)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SANDBOX_", "DJANGO_"))},
             "SHOP_STATE_DIR": str(folder / "state"),
@@ -148,7 +155,8 @@ class Gateway:
             # The second one is being rotated out: only the first signs.
             "SANDBOX_WEBHOOK_SECRET": f"{WEBHOOK_SECRET} whsec_b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQtb2xkLTAwMDE=",
             "SANDBOX_CALLBACK_URL": callback_url,
-            "SANDBOX_PROCESSING_SECONDS": "0.4",
+            # Longer than a busy machine takes to look at what is under way.
+            "SANDBOX_PROCESSING_SECONDS": "10",
             "SANDBOX_MERCHANT": "Tea & Sons",
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -160,7 +168,7 @@ class Gateway:
         self.ready.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command(), cwd=ROOT, env=self.environment, stderr=log, stdout=log)
-        eventually(self.ready.exists, within=20.0)
+        eventually(self.ready.exists)
 
     def worker(self) -> int:
         """Return the process id of the worker, the one child of the main process."""
@@ -172,7 +180,11 @@ class Gateway:
         """End both processes at once, as a power cut to them would."""
         worker = self.worker()
         self.kill_main()
-        os.kill(worker, signal.SIGKILL)
+        # It ends by itself once it notices.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+        # Who starts next waits only a moment for the port and the store.
+        eventually(lambda: is_gone(worker))
 
     def kill_main(self) -> None:
         """End the main process alone, at once; its worker has to notice."""
@@ -188,10 +200,17 @@ class Gateway:
 
     def _reap(self) -> None:
         assert self.process is not None
-        self.process.wait(10)
+        self.process.wait(PATIENCE_SECONDS)
 
     def call(
-        self, method: str, path: str, body: Any = None, *, key: str | None = None, timeout: float = 10.0, **headers: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        timeout: float = PATIENCE_SECONDS,
+        **headers: str,
     ) -> Answer:
         """Call the API as the merchant; a body of bytes goes out as it is."""
         sent = {"authorization": f"Bearer {SECRET}", **headers}
@@ -224,6 +243,17 @@ class Gateway:
         answer = self.call("POST", "/v1/sessions", new_session(**fields), key=key)
         assert answer.status == 201, answer.text
         return str(answer.json["id"])
+
+    def brief_session(self, *, key: str | None = None) -> tuple[str, dict[str, Any]]:
+        """Make a session that expires as soon as this machine allows; return its id and what was asked for."""
+        for seconds in BRIEF_SECONDS:
+            body = new_session(expires_at=soon(seconds))
+            answer = self.call("POST", "/v1/sessions", body, key=key)
+            # One that would be expired when it arrives is refused, and made nothing.
+            if answer.json.get("param") != "expires_at":
+                break
+        assert answer.status == 201, answer.text
+        return str(answer.json["id"]), body
 
     def paid_session(self, **fields: Any) -> str:
         session_id = self.session(**fields)
@@ -262,11 +292,12 @@ def parents() -> dict[int, int]:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def is_gone(pid: int) -> bool:
+    """Say whether a process has ended, though nobody may have asked for its exit status yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def attributes(html: str, tag: str, name: str) -> str:

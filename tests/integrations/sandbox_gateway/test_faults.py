@@ -9,7 +9,7 @@ import urllib3
 
 from integrations.sandbox_gateway.errors import InvalidRequest
 from integrations.sandbox_gateway.faults import SWITCHES, Fault, parse_fault
-from tests.integrations.sandbox_gateway.harness import Gateway, Receiver, eventually, new_session, soon
+from tests.integrations.sandbox_gateway.harness import Gateway, Receiver, eventually, new_session
 
 
 def test_dropped_callback_never_comes(gateway: Gateway, receiver: Receiver) -> None:
@@ -100,11 +100,18 @@ def test_faults_can_be_turned_off_while_everything_fails(gateway: Gateway) -> No
 
 
 def test_timed_out_request_was_done_and_its_key_finds_it(gateway: Gateway) -> None:
-    body, key = new_session(reference=str(uuid4())), str(uuid4())
-    gateway.faults(timeout_after_doing=1, slow_seconds={"seconds": 1.5, "count": 1})
+    before = gateway.fetch(gateway.session())["created_at"]
+    body, key = new_session(), str(uuid4())
+    gateway.faults(timeout_after_doing=True)
 
-    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        gateway.call("POST", "/v1/sessions", body, key=key, timeout=0.3)
+    def timed_out_and_done() -> bool:
+        with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+            gateway.call("POST", "/v1/sessions", body, key=key, timeout=2)
+        # A gateway that had not begun by then never does.
+        return bool(gateway.call("GET", f"/v1/sessions?created_after={before}").json["data"])
+
+    eventually(timed_out_and_done)
+    gateway.faults()
     again = gateway.call("POST", "/v1/sessions", body, key=key)
 
     assert (again.status, again.headers.get("idempotent-replayed")) == (201, "true")
@@ -121,7 +128,7 @@ def test_timeouts_strike_only_what_changes_something(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("ending", ["closed", "expired"])
 def test_page_takes_money_late(gateway: Gateway, receiver: Receiver, ending: str) -> None:
-    session_id = gateway.session(expires_at=soon(60 if ending == "closed" else 0.2))
+    session_id = gateway.session() if ending == "closed" else gateway.brief_session()[0]
     if ending == "closed":
         gateway.call("POST", f"/v1/sessions/{session_id}/close")
     eventually(lambda: gateway.fetch(session_id)["status"] == ending)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,12 +14,14 @@ from django.core.management import CommandError, call_command
 
 from integrations.sandbox_gateway.config import BadConfiguration, read_config
 from tests.integrations.sandbox_gateway.harness import (
+    PATIENCE_SECONDS,
     PROCESSING,
     ROOT,
     WEBHOOK_SECRET,
     Gateway,
     Receiver,
     eventually,
+    is_gone,
     new_session,
 )
 
@@ -54,7 +55,7 @@ def test_killed_gateway_keeps_sessions_keys_faults_and_unsent_callbacks(
 
 def test_callback_in_the_air_when_killed_is_sent_again(own_gateway: Gateway, receiver: Receiver) -> None:
     killed = threading.Event()
-    receiver.answer = lambda _event: 200 if killed.wait(10) else 500
+    receiver.answer = lambda _event: 200 if killed.wait(PATIENCE_SECONDS) else 500
     own_gateway.start()
     session_id = own_gateway.paid_session()
     eventually(lambda: receiver.of(session_id))
@@ -84,19 +85,19 @@ def test_killed_worker_ends_the_process(own_gateway: Gateway) -> None:
     os.kill(own_gateway.worker(), signal.SIGKILL)
 
     assert own_gateway.process is not None
-    assert own_gateway.process.wait(10) != 0
+    assert own_gateway.process.wait(PATIENCE_SECONDS) != 0
 
 
 def test_terminated_gateway_ends_soon_though_it_holds_an_answer_back(own_gateway: Gateway) -> None:
     own_gateway.start()
     assert own_gateway.process is not None
-    own_gateway.faults(slow_seconds=60)
+    own_gateway.faults(slow_seconds=10 * PATIENCE_SECONDS)
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         own_gateway.call("GET", "/v1/sessions", timeout=0.2)
 
     own_gateway.process.send_signal(signal.SIGTERM)
 
-    assert own_gateway.process.wait(8) == 0
+    assert own_gateway.process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_second_gateway_on_the_same_port_says_so(gateway: Gateway, own_gateway: Gateway) -> None:
@@ -205,14 +206,6 @@ def test_senseless_environment_is_refused_by_name(name: str, value: str) -> None
         read_config(environ={name: value})
 
 
-def is_gone(pid: int) -> bool:
-    """Say whether a process has ended, though nobody may have asked for its exit status yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 def run(gateway: Gateway) -> subprocess.CompletedProcess[str]:
     """Run a gateway that is to end by itself."""
     return subprocess.run(
@@ -222,5 +215,5 @@ def run(gateway: Gateway) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=15,
+        timeout=PATIENCE_SECONDS,
     )

@@ -62,8 +62,7 @@ def test_same_key_and_body_give_the_same_session_as_it_is_now(gateway: Gateway) 
 
 def test_same_key_finds_a_session_whose_time_is_over(gateway: Gateway) -> None:
     key = str(uuid4())
-    body = new_session(expires_at=soon(0.3))
-    session_id = gateway.call("POST", "/v1/sessions", body, key=key).json["id"]
+    session_id, body = gateway.brief_session(key=key)
     eventually(lambda: gateway.fetch(session_id)["status"] == "expired")
 
     again = gateway.call("POST", "/v1/sessions", body, key=key)
@@ -136,7 +135,7 @@ def test_closing_refuses_with_the_session_when_it_is_not_open(gateway: Gateway, 
 
 
 def test_open_session_expires_by_itself_and_takes_no_money_then(gateway: Gateway, receiver: Receiver) -> None:
-    session_id = gateway.session(expires_at=soon(0.3))
+    session_id, _ = gateway.brief_session()
 
     receiver.wait_for(session_id, "session.expired")
 

@@ -5,7 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_address
@@ -35,10 +35,20 @@ def _development(settings: Settings) -> None:
     settings.WEBHOOK_LOOPBACK_ALLOWED = True
 
 
-def post(url: str, *, seconds: float = 5.0, through: Sender | None = None) -> Answer:
+def post(url: str, *, seconds: float = 60.0, through: Sender | None = None) -> Answer:
     return (through or Sender()).post(
         url=url, headers={"webhook-id": "1", "Content-Type": "application/json"}, body=b"{}", timeout_seconds=seconds
     )
+
+
+def wait_in_vain(url: str) -> None:
+    """Post, and be told that no answer came in time; a busy machine may have used that up before it calls anybody."""
+    for seconds in (0.5, 2, 10):
+        with pytest.raises(NoAnswer) as given_up:
+            post(url, seconds=seconds)
+        if "no time left" not in str(given_up.value):
+            break
+    assert str(given_up.value) == f"No answer within {seconds:g} seconds."
 
 
 def test_the_request_arrives_as_it_was_given(receiver: Receiver) -> None:
@@ -121,10 +131,18 @@ def test_a_system_that_hangs_is_left_in_time(receiver: Receiver) -> None:
     receiver.hold.clear()
     began = time.monotonic()
 
-    with pytest.raises(NoAnswer):
-        post(receiver.url, seconds=0.3)
+    wait_in_vain(receiver.url)
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
+
+
+def test_the_socket_may_notice_the_end_before_the_clock_does(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.hold.clear()
+    monkeypatch.setattr(sender, "_cut_at", lambda _deadline, _connected: nullcontext(threading.Event()))
+
+    wait_in_vain(receiver.url)
 
 
 @contextmanager
@@ -150,6 +168,9 @@ def dripping(*, first: bytes, drop: bytes) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/hooks"
     finally:
         stop.set()
+        # Where nobody has called, it still waits for a caller.
+        with suppress(OSError):
+            socket.create_connection(server.getsockname()).close()
         thread.join()
         server.close()
 
@@ -158,23 +179,30 @@ def dripping(*, first: bytes, drop: bytes) -> Iterator[str]:
 def test_an_answer_that_drips_in_does_not_begin_the_time_out_anew(first: bytes) -> None:
     began = time.monotonic()
 
-    with dripping(first=first, drop=b"a") as url, pytest.raises(NoAnswer, match=r"No answer within 0\.5 seconds"):
-        post(url, seconds=0.5)
+    with dripping(first=first, drop=b"a") as url:
+        wait_in_vain(url)
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_a_body_that_drips_in_is_cut_and_the_status_counts() -> None:
-    with dripping(first=b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", drop=b"a") as url:
-        answer = post(url, seconds=0.5)
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\na"
+    answer = None
 
+    # On a busy machine even the beginning may come too late.
+    for seconds in (3, 10, 30):
+        with dripping(first=first, drop=b"a") as url, suppress(NoAnswer):
+            answer = post(url, seconds=seconds)
+            break
+
+    assert answer is not None
     assert answer.status == 200
     assert set(answer.body) == {"a"}
 
 
 def test_endless_interim_answers_end_with_the_time_out() -> None:
-    with dripping(first=b"", drop=b"HTTP/1.1 100 Continue\r\n\r\n") as url, pytest.raises(NoAnswer):
-        post(url, seconds=0.5)
+    with dripping(first=b"", drop=b"HTTP/1.1 100 Continue\r\n\r\n") as url:
+        wait_in_vain(url)
 
 
 def test_of_a_long_answer_the_beginning_is_kept(receiver: Receiver, settings: Settings) -> None:
@@ -336,7 +364,8 @@ def test_a_tls_handshake_that_hangs_is_left_in_time(monkeypatch: pytest.MonkeyPa
     lead_to_loopback(monkeypatch)
     began = time.monotonic()
 
-    with dripping(first=b"", drop=b"\x16") as url, pytest.raises(NoAnswer):
-        post(url.replace("http:", "https:"), seconds=0.5)
+    # A record of 16 KiB begins: before it is complete, nothing is wrong with it.
+    with dripping(first=b"\x16\x03\x03\x40\x00", drop=b"\x02") as url:
+        wait_in_vain(url.replace("http:", "https:"))
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30

@@ -109,7 +109,7 @@ def listening(*, tls: Any = None) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
             number = len(receiver.received)
-            receiver.hold.wait(30)
+            receiver.hold.wait(90)
             status, headers, said = receiver.answer(number)
             self.send_response(status)
             for name, value in {"Content-Length": str(len(said)), **headers}.items():

@@ -179,6 +179,9 @@ def test_the_orders_page_tells_who_was_told(
 
 
 def test_a_paused_endpoint_says_so(support: Client, endpoint: EndpointView, now: datetime) -> None:
+    before = support.get(ENDPOINTS).content.decode()
+
     WebhookEndpoint.objects.update(failures=9, paused_until=now.replace(year=2999))
 
+    assert "paused" not in before
     assert "paused" in support.get(ENDPOINTS).content.decode()

@@ -14,6 +14,7 @@ from shop.kernel.clock import utc_now
 from shop.kernel.errors import Refusal
 from tests.notifications.webhooks import factories
 from tests.notifications.webhooks.factories import FakeSender, attempt, delivery
+from tests.races import be_patient
 
 ROUNDS = 25
 
@@ -32,11 +33,12 @@ class Crowd:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(180)
 
     def _keep_at(self, act: Callable[[], object]) -> None:
         try:
-            self._together.wait(10)
+            be_patient()
+            self._together.wait(60)
             for _ in range(ROUNDS):
                 # Disabled at this moment, or on its way: that is an answer, and no trouble.
                 with suppress(Refusal, WebhookDelivery.DoesNotExist):

@@ -22,12 +22,6 @@ pytestmark = pytest.mark.django_db
 S = AttemptStatus
 
 
-@pytest.fixture
-def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
-    """An attempt whose shopper is on the gateway's page."""
-    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
-
-
 def test_a_cancelled_payment_is_closed_at_the_gateway_and_leaves_the_order_payable(
     pending: Attempt, shopper: Caller, order: OrderView, gateway: FakeGateway, now: datetime
 ) -> None:

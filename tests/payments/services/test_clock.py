@@ -14,18 +14,12 @@ from payments.services import clock
 from payments.states import AttemptStatus, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
-from tests.payments.factories import attempt_in, started, told
+from tests.payments.factories import attempt_in, told
 from tests.payments.fakes import FakeGateway, Killed
 
 pytestmark = pytest.mark.django_db
 
 S = AttemptStatus
-
-
-@pytest.fixture
-def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
-    """An attempt whose shopper is on the gateway's page."""
-    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
 
 
 def test_a_callback_that_never_comes_is_made_up_for_by_polling(

@@ -23,12 +23,6 @@ pytestmark = pytest.mark.django_db
 S = AttemptStatus
 
 
-@pytest.fixture
-def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
-    """An attempt whose shopper is on the gateway's page."""
-    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
-
-
 def test_an_order_nobody_pays_is_closed_at_the_gateway_and_then_expires(
     pending: Attempt, order: OrderView, gateway: FakeGateway
 ) -> None:

@@ -11,25 +11,17 @@ from orders.dto import OrderView
 from payments import services
 from payments.dto import Outcome
 from payments.models import Attempt
-from payments.services import NewPayable
 from payments.states import AttemptStatus, Source
-from shop.kernel.auth.dto import Caller
 from shop.kernel.money import Money
 from shop.kernel.transactions import open_unit_of_work
 from tests.conftest import Statements
-from tests.payments.factories import history, started, told
+from tests.payments.factories import history, payable_of, told
 from tests.payments.fakes import FakeGateway
 
 pytestmark = pytest.mark.django_db
 
 S = AttemptStatus
 Counting = Callable[[], AbstractContextManager[Statements]]
-
-
-@pytest.fixture
-def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
-    """An attempt whose shopper is on the gateway's page."""
-    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
 
 
 @pytest.mark.parametrize(
@@ -112,16 +104,8 @@ def test_one_whose_order_was_called_off_is_closed_once_and_asked_about_no_more(
     gateway.lies = {"amount": Money(1, "EUR")}
     services.settle(attempt_id=pending.id, source=Source.CALLBACK, now=now)
     gateway.calls.clear()
-    payable = NewPayable(
-        order_id=order.order_id,
-        user_id=order.user_id,
-        guest=False,
-        number=order.number,
-        total=order.totals.total,
-        deadline=order.payment_deadline,
-    )
     with open_unit_of_work():
-        services.close_payable(payable=payable, now=now)
+        services.close_payable(payable=payable_of(order), now=now)
 
     settlement = services.poll(attempt_id=pending.id, now=now)
 

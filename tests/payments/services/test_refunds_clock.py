@@ -1,7 +1,6 @@
 """What time does to refunds: they are sent again, asked about, looked at later, given to a person."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -13,16 +12,12 @@ from payments.ports import GatewayUnavailable
 from payments.states import RefundStatus, Source
 from tests.payments.factories import told
 from tests.payments.fakes import FakeGateway, Silence
-from tests.payments.refunds import asked, given_back, held_and_back, refund_history, refund_in
+from tests.payments.refunds import asked, given_back, held_and_back, refund_history, refund_in, settle
 
 pytestmark = pytest.mark.django_db
 
 S = RefundStatus
 LATER = timedelta(minutes=2)
-
-
-def settle(refund_id: Any, now: datetime, source: Source = Source.POLL) -> str:
-    return services.settle_refund(refund_id=refund_id, source=source, now=now).status
 
 
 def test_a_refund_nobody_answers_for_comes_to_a_person_and_is_never_rejected(

@@ -33,12 +33,6 @@ S = AttemptStatus
 Counting = Callable[[], AbstractContextManager[Statements]]
 
 
-@pytest.fixture
-def pending(shopper: Caller, order: OrderView, now: datetime) -> Attempt:
-    """An attempt whose shopper is on the gateway's page."""
-    return Attempt.objects.get(id=started(shopper, order, now).payment.payment_id)
-
-
 def test_a_paid_session_makes_the_payment_succeed(
     pending: Attempt, order: OrderView, gateway: FakeGateway, now: datetime
 ) -> None:

@@ -14,7 +14,6 @@ from payments import services
 from payments.dto import SessionState
 from payments.errors import GatewayDown, OrderNotPayable, ReturnUrlNotAllowed, UnknownGateway
 from payments.models import Attempt, Payable
-from payments.services import NewPayable
 from payments.states import AttemptStatus, PayableState, Source
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
@@ -23,7 +22,7 @@ from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.transactions import TransactionMisuse, open_unit_of_work
 from tests.conftest import Statements
 from tests.orders.factories import placed
-from tests.payments.factories import RETURN_URL, attempt_in, history, last_failure, started, status_of, told
+from tests.payments.factories import RETURN_URL, attempt_in, history, last_failure, payable_of, started, status_of, told
 from tests.payments.fakes import FakeGateway, Killed
 
 pytestmark = pytest.mark.django_db
@@ -258,18 +257,10 @@ def test_an_order_whose_money_came_takes_no_second_payment_before_orders_know(
 
 
 def test_both_ways_to_a_payable_meet_in_one_row(shopper: Caller, order: OrderView, now: datetime) -> None:
-    told_by_event = NewPayable(
-        order_id=order.order_id,
-        user_id=shopper.id,
-        guest=False,
-        number=order.number,
-        total=order.totals.total,
-        deadline=order.payment_deadline,
-    )
     started(shopper, order, now)
 
     with open_unit_of_work():
-        services.open_payable(payable=told_by_event)
+        services.open_payable(payable=payable_of(order))
 
     assert Payable.objects.get().order_id == order.order_id
 

@@ -49,7 +49,16 @@ def test_major_units_are_read(text: str, currency: str, minor: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "currency"),
-    [("19.999", "EUR"), ("0.5", "JPY"), ("", "EUR"), ("ten", "EUR"), ("NaN", "EUR"), ("Infinity", "EUR"), ("1", "XYZ")],
+    [
+        ("19.999", "EUR"),
+        ("0.5", "JPY"),
+        ("", "EUR"),
+        ("ten", "EUR"),
+        ("NaN", "EUR"),
+        ("Infinity", "EUR"),
+        ("1e999999", "EUR"),
+        ("1", "XYZ"),
+    ],
 )
 def test_what_is_no_amount_is_refused(text: str, currency: str) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,8 +24,8 @@ from shop.kernel import processes
 from shop.kernel.processes import announce_ready, metrics_registry, serve_metrics
 
 ROOT = Path(__file__).resolve().parents[3]
-START_SECONDS = 60.0
-STOP_SECONDS = 20
+START_SECONDS = 90.0
+STOP_SECONDS = 60
 
 
 def got(port: int, path: str) -> tuple[int, str]:
@@ -158,6 +159,14 @@ def test_without_a_port_nothing_is_served(settings: Settings, monkeypatch: pytes
     monkeypatch.setattr(processes, "start_http_server", lambda *_, **__: pytest.fail("served"))
 
     serve_metrics(Eleven())
+
+
+def test_a_port_that_another_process_has_ends_this_one_in_a_line(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings.METRICS_PORT = taken.getsockname()[1]
+
+        with pytest.raises(SystemExit, match=rf"METRICS_PORT: 127.0.0.1:{settings.METRICS_PORT} cannot be had"):
+            serve_metrics()
 
 
 def test_the_sum_is_told_where_a_folder_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """The view buffer: bounded, honest about what it drops, and nothing a request ever waits for."""
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -82,30 +81,24 @@ def test_no_thread_waits_and_no_view_is_unaccounted_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(views, "buffer", crowded)
     recorded, dropped = sampled("shop_views_recorded_total"), sampled("shop_views_dropped_total")
     together = threading.Barrier(8)
-    slowest: list[float] = []
 
     def look() -> None:
         together.wait(20)
-        longest = 0.0
         for _ in range(500):
-            began = time.thread_time()
             looked()
-            longest = max(longest, time.thread_time() - began)
-        slowest.append(longest)
 
-    threads = [threading.Thread(target=look) for _ in range(8)]
+    threads = [threading.Thread(target=look, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
 
+    assert not any(thread.is_alive() for thread in threads)
     kept = len(crowded.take(10_000))
     # Threads that append at the same instant may exceed the size by one each.
     assert 500 <= kept < 500 + 8
     assert sampled("shop_views_recorded_total") - recorded == kept
     assert sampled("shop_views_dropped_total") - dropped == 8 * 500 - kept
-    assert len(slowest) == 8
-    assert max(slowest) < 0.05
 
 
 def test_the_sender_is_started_once_a_process(settings: Settings, buffer: ViewBuffer) -> None:

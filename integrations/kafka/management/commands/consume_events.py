@@ -31,7 +31,7 @@ class Command(BaseCommand):
         serve_metrics()
         stop = threading.Event()
         on_stop(stop.set)
-        members = [_Member(name=name, stop=stop) for name in ([group] if group else group_names())]
+        members = [_Member(name=name, stop=stop) for name in (group_names() if group is None else [group])]
         ensure_topics_when_reachable(stop=stop)
         for member in members:
             member.start()

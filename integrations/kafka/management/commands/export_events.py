@@ -29,6 +29,8 @@ class Command(BaseCommand):
         """Write the events, oldest first; what was written is told on standard error."""
         wanted = selection(options)
         target: Path | None = options["output"]
+        if target is not None and not target.name:
+            raise CommandError(f"--output is a file, and {target} is a folder.")
         written = 0
         # On a terminal a bar is shown, unless the events themselves go there.
         hidden = True if target is None and sys.stdout.isatty() else None

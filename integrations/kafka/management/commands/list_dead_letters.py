@@ -2,6 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from integrations.kafka.arguments import count, somebodys
 from integrations.kafka.letters import Letters, dead_letters
 
 
@@ -14,11 +15,11 @@ class Command(BaseCommand):
         """Take filters."""
         parser.add_argument("--consumer", action="append", default=[], metavar="NAME")
         parser.add_argument("--type", action="append", default=[], metavar="order.created.v1")
-        parser.add_argument("--limit", type=int, default=100, metavar="N")
+        parser.add_argument("--limit", type=count, default=100, metavar="N")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print one line a letter, and the last line of its error."""
-        found = dead_letters(Letters(consumers=options["consumer"], types=options["type"]))
+        found = dead_letters(somebodys(Letters(consumers=options["consumer"], types=options["type"])))
         for letter in found[: options["limit"]]:
             reason = letter.last_error.strip().rpartition("\n")[2]
             type_name = letter.type or "(unreadable)"

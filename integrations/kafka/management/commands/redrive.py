@@ -4,7 +4,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integrations.kafka import parking
-from integrations.kafka.arguments import instant
+from integrations.kafka.arguments import instant, require_some_time, somebodys
 from integrations.kafka.effects import effects_of
 from integrations.kafka.letters import Letters, dead_letters
 from shop.kernel.clock import utc_now
@@ -31,18 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print what would be tried; with --execute try it at once."""
-        wanted = Letters(
-            ids=options["id"],
-            event_ids=options["event_id"],
-            consumers=options["consumer"],
-            types=options["type"],
-            keys=options["key"],
-            since=options["since"],
-            until=options["until"],
-        )
-        if wanted == Letters(ids=[], event_ids=[], consumers=[], types=[], keys=[]) and not options["all"]:
-            raise CommandError("Choose dead letters (--id, --event-id, --consumer, --type, --key, ...) or say --all.")
-        found = list(dead_letters(wanted))
+        found = list(dead_letters(_wanted(options)))
         chosen = [letter for letter in found if parking.is_readable(letter)]
         for letter in chosen:
             effects = ", ".join(sorted(effects_of(consumer=letter.consumer, type_name=letter.type)))
@@ -58,3 +47,20 @@ class Command(BaseCommand):
         keys = dict.fromkeys((letter.consumer, letter.key) for letter in chosen)
         handled = sum(parking.drain(consumer=consumer, key=key, now=now) for consumer, key in keys)
         self.stdout.write(f"{len(chosen)} tried again, {handled} events handled, those waiting behind them included.")
+
+
+def _wanted(options: dict[str, Any]) -> Letters:
+    """Return which letters the flags choose; CommandError when they choose none, or what there is not."""
+    require_some_time(options)
+    wanted = Letters(
+        ids=options["id"],
+        event_ids=options["event_id"],
+        consumers=options["consumer"],
+        types=options["type"],
+        keys=options["key"],
+        since=options["since"],
+        until=options["until"],
+    )
+    if wanted == Letters(ids=[], event_ids=[], consumers=[], types=[], keys=[]) and not options["all"]:
+        raise CommandError("Choose dead letters (--id, --event-id, --consumer, --type, --key, ...) or say --all.")
+    return somebodys(wanted)

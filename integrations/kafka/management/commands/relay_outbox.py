@@ -28,13 +28,10 @@ class Command(BaseCommand):
         serve_metrics(Standing())
         if settings.KAFKA_REPUBLISH_AT_BOOT_SECONDS:
             republish_unheard(seconds=settings.KAFKA_REPUBLISH_AT_BOOT_SECONDS)
-        asked_to_stop = threading.Event()
-        on_stop(asked_to_stop.set)
-        _require_partitions(stop=asked_to_stop)
-        relay = Relay()
-        on_stop(relay.stop)
-        if asked_to_stop.is_set():
-            relay.stop()
+        stop = threading.Event()
+        on_stop(stop.set)
+        _require_partitions(stop=stop)
+        relay = Relay(stop=stop)
         threading.Thread(target=_announce, args=[relay], daemon=True).start()
         relay.run()
 

@@ -20,7 +20,7 @@ from integrations.embedded.child import PROJECT_ROOT
 from integrations.embedded.postgres import PostgresServer
 from integrations.kafka.client import Publisher, Received, read_back
 from integrations.kafka.envelope import arrived
-from tests.integrations.kafka.conftest import wait_until
+from tests.integrations.kafka.conftest import DEADLINE_SECONDS, wait_until
 from tests.integrations.kafka.real.connect import debezium
 
 pytestmark = [pytest.mark.real_kafka, pytest.mark.django_db(transaction=True)]
@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.real_kafka, pytest.mark.django_db(transaction=True)]
 Message = dict[str, Any]
 PASSWORD = "of-this-test"
 TOPICS = ["order.expired", "payment.failed", "analytics.events"]
+SLOTS = "from shop.kernel.outbox.slots import slots; print(slots())"
 PUBLICATION = PROJECT_ROOT / "deploy" / "debezium" / "publication.sql"
 
 
@@ -66,6 +67,10 @@ class Captured:
             cursor = connection.execute(sql.encode())
             return cursor.fetchone() if cursor.description else None
 
+    def is_slot_active(self) -> bool:
+        """Ask as the figures for Prometheus do."""
+        return "Slot(name='shop_event_log', active=True" in self.run("manage.py", "shell", "--command", SLOTS)
+
     def tell(self) -> list[Message]:
         """Tell events; return them as the relay would send them."""
         return [json.loads(line) for line in self.run("-m", "tests.integrations.kafka.real.telling").splitlines()]
@@ -97,12 +102,14 @@ def test_debezium_sends_what_the_relay_would_send(captured: Captured, three_brok
     beat = {"heartbeat.interval.ms": "500"}
 
     with debezium(tmp_path, servers=servers, environment=captured.for_the_connector, **beat):
+        wait_until(captured.is_slot_active)
         told = captured.tell()[len(before) :]
         keys = {message["key"] for message in told}
-        wait_until(lambda: len(on_the_wire(keys)) >= len(told), seconds=60)
+        wait_until(lambda: len(on_the_wire(keys)) >= len(told))
         records = on_the_wire(keys)
         assert_wal_is_let_go(captured)
 
+    wait_until(lambda: not captured.is_slot_active())
     by_id = {record.headers["ce_id"].decode(): record for record in records}
     assert len(by_id) == len(records) == len(told) == 5
     for message in told:
@@ -153,7 +160,7 @@ def assert_same_partitions(by_id: dict[str, Received], told: list[Message]) -> N
             headers=[("ce_id", b"again")],
             report=lambda *_: None,
         )
-    assert publisher.flush(20)
+    assert publisher.flush(DEADLINE_SECONDS)
     again = [record for record in on_the_wire({message["key"] for message in told}) if record.value == b"{}"]
     debeziums = {(record.topic, record.key): record.partition for record in by_id.values()}
     assert len(again) == len(told)
@@ -172,4 +179,4 @@ def assert_wal_is_let_go(captured: Captured) -> None:
         )
         return not behind
 
-    wait_until(is_let_go, seconds=30)
+    wait_until(is_let_go)

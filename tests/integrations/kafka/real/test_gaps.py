@@ -27,7 +27,7 @@ def drop_all_records(cluster: Cluster) -> None:
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
     everything = [TopicPartition(TOPIC, partition, -1) for partition in range(12)]
     for dropped in admin.delete_records(everything).values():
-        dropped.result(20)
+        dropped.result(60)
 
 
 def test_a_new_group_begins_at_the_oldest_record(three_brokers: Cluster, listening: Group) -> None:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.real_kafka, pytest.mark.django_db(transaction=True)]
 
 def copies(cluster: Cluster, topic: str) -> list[int]:
     """Return how many brokers keep each partition of the topic."""
-    described = AdminClient({"bootstrap.servers": cluster.bootstrap_servers}).list_topics(topic, timeout=10)
+    described = AdminClient({"bootstrap.servers": cluster.bootstrap_servers}).list_topics(topic, timeout=60)
     return [len(partition.replicas) for partition in described.topics[topic].partitions.values()]
 
 

@@ -30,11 +30,11 @@ def limit_the_topic(cluster: Cluster) -> None:
     topic = ConfigResource(ResourceType.TOPIC, "analytics.events", incremental_configs=[limit])
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
     for altered in admin.incremental_alter_configs([topic]).values():
-        altered.result(timeout=10)
+        altered.result(timeout=60)
 
     def is_known() -> bool:
         asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, "analytics.events")])
-        return all(answer.result(timeout=10)[SETTING].value == str(MOST_BYTES) for answer in asked.values())
+        return all(answer.result(timeout=60)[SETTING].value == str(MOST_BYTES) for answer in asked.values())
 
     wait_until(is_known)
 
@@ -52,10 +52,24 @@ def test_the_broker_refuses_a_batch_for_one_record_and_that_record_alone_blocks_
             publish(action(user_id=other, n=2))
 
     with relaying():
-        wait_until(lambda: queue.depth().failed == 1 and queue.depth().pending == 1, seconds=60)
+        wait_until(lambda: queue.depth().failed == 1 and queue.depth().pending == 1)
 
     wire = on_the_wire(large, *others)
     assert wire[large] == []
     assert all(first_occurrences(wire[other]) == [1, 2] for other in others)
     assert PendingEvent.objects.get(state="failed").key == large
     assert PendingEvent.objects.get(state="pending").key == large
+
+
+def test_what_the_client_has_put_into_the_same_batch_is_not_refused_with_it(one_broker: Cluster) -> None:
+    limit_the_topic(one_broker)
+    large = new_id()
+    with open_unit_of_work():
+        publish(action(user_id=large, name=secrets.token_hex(MOST_BYTES), n=1))
+        publish(action(user_id=large, n=2))
+
+    with relaying(batch=1):
+        wait_until(lambda: queue.depth().failed == 1)
+
+    assert on_the_wire(large) == {large: []}
+    assert queue.depth().pending == 1

@@ -105,8 +105,8 @@ def test_one_of_three_brokers_is_killed_while_everything_works(three_brokers: Cl
             assert lost.number in leaders(three_brokers)
             lost.kill()
         until_all_is_handled(shoppers)
-        # All of it went on without the lost one.
-        assert lost.number not in leaders(three_brokers)
+        # All of it went on without the lost one; partitions where nothing was to do may learn of it later.
+        wait_until(lambda: lost.number not in leaders(three_brokers))
 
     assert_sound(shoppers, listening)
 

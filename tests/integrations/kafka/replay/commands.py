@@ -14,7 +14,7 @@ from tests.integrations.kafka.conftest import wait_until
 from tests.integrations.kafka.test_relay import process_environment
 
 ROOT = Path(__file__).resolve().parents[4]
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 240.0
 
 
 def run(name: str, *arguments: str) -> str:

@@ -85,6 +85,12 @@ def test_healing_twice_finds_nothing_left(holes: Group) -> None:
         (["--all-consumers", "--yes-all-consumers", "--execute", "--reason", "r", "--expect", "4"], "found 5"),
         (["--all-consumers", "--yes-all-consumers", "--since", "yesterday"], "not an instant"),
         (["--all-consumers", "--yes-all-consumers", "--since", "2026-13-01"], "not an instant"),
+        (["--all-consumers", "--yes-all-consumers", "--since", "0001-01-01T00:00+14:00"], "not an instant"),
+        (["--all-consumers", "--yes-all-consumers", "--since", "9999-12-31T23:00-14:00"], "not an instant"),
+        (
+            ["--all-consumers", "--yes-all-consumers", "--since", "2026-11-28", "--until", "2026-11-27"],
+            "chooses nothing",
+        ),
         (["--all-consumers", "--yes-all-consumers", "--event-id", "7"], "invalid UUID value: '7'"),
         (["--all-consumers", "--yes-all-consumers", "--key", "CEEJ-5P4S-0B"], "invalid UUID value"),
         (["--all-consumers", "--yes-all-consumers", "--type", "order.shipped.v1"], "no event of type order.shipped.v1"),
@@ -196,6 +202,7 @@ def test_what_is_done_or_unknown_is_not_resumed(holes: Group) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_ended_in_the_middle_it_loses_and_doubles_nothing(
     settings: Settings, ending: signal.Signals, tmp_path: Path

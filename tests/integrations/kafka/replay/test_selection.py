@@ -1,13 +1,19 @@
 """Which events a replay or an export selects, by each flag and by several."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Event
 
 import pytest
 
 from integrations.kafka.delivery import deliver
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Parked
+from integrations.kafka.replay import announcing
+from integrations.kafka.replay.audit import Mode, ReplayRequest, begin
 from integrations.kafka.replay.healing import dead_among
+from integrations.kafka.replay.pace import Pace
+from integrations.kafka.replay.running import carry_out
 from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import log as event_log
@@ -53,6 +59,16 @@ def test_selection_by_time_is_by_when_it_was_told(listening: Group) -> None:
     assert found(Selection(until=now - timedelta(minutes=1))) == []
 
 
+def test_the_log_begins_after_1970(listening: Group) -> None:
+    (event_id,) = tell(ONE)
+    before = datetime(1, 1, 1, tzinfo=UTC)
+
+    found = [event.id for chunk in event_log.chunks(Selection(since=before), size=1) for event in chunk]
+
+    assert found == [event_id]
+    assert list(event_log.chunks(Selection(until=before), size=1)) == []
+
+
 def selected(*flags: str) -> int:
     printed = run("replay_events", "--target", "warehouse", *flags)
     return int(printed.split("Selected from the log: ")[1].split()[0])
@@ -89,7 +105,7 @@ def test_dead_letters_are_chosen_by_the_same_flags(six: list[str], listening: Gr
     Parked.objects.update(state="dead")
 
     def dead(**chosen: object) -> int:
-        return dead_among(selection=Selection(**chosen), groups=[listening]).count()  # type: ignore[arg-type]
+        return dead_among(selection=Selection(**chosen), groups=[listening]).count()  # type: ignore[arg-type]  # any field
 
     assert dead() == 4
     assert dead(key=ONE) == 2
@@ -101,3 +117,30 @@ def test_dead_letters_are_chosen_by_the_same_flags(six: list[str], listening: Gr
     assert dead(since=utc_now() - timedelta(minutes=1)) == 4
     assert dead(since=utc_now() + timedelta(minutes=1)) == 0
     assert dead(until=utc_now() - timedelta(minutes=1)) == 0
+
+
+@pytest.mark.parametrize("until", [None, datetime(9_999, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("mode", [Mode.HEAL, Mode.RETELL])
+def test_what_is_told_while_a_replay_runs_is_no_part_of_it(
+    mode: Mode, until: datetime | None, listening: Group
+) -> None:
+    tell(*[ONE] * 3)
+    announced = {
+        Mode.HEAL: partial(announcing.heal, groups=[listening], effects=[]),
+        Mode.RETELL: partial(announcing.retell, target="warehouse"),
+    }[mode](selection=Selection(until=until))
+    consumers = [listening.name] if mode is Mode.HEAL else ["warehouse"]
+    audit = begin(
+        ReplayRequest(
+            mode=mode, selection=announced.selection, consumers=consumers, who="a", reason="b", expected=announced.count
+        )
+    )
+    meanwhile = iter(range(4, 20))
+
+    def tell_more(_: int) -> None:
+        if n := next(meanwhile, None):
+            tell(ONE, start=n)
+
+    carry_out(audit=audit, pace=Pace(per_second=50, stop=Event(), say=print), progress=tell_more)
+
+    assert (announced.count, audit.delivered) == (3, 3)

@@ -73,7 +73,7 @@ def ask(pair: KeyPair, *, verifying: str, to_read: dict[str, str]) -> dict[str, 
     }
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(to_read)],
-        env=environment, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60,
+        env=environment, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=240,
     )  # fmt: skip
     answer: dict[str, Any] = json.loads(ran.stdout)
     return answer

@@ -13,6 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 from pytest_django import Settings
 
 from shop.kernel.http.schema import add_problem_responses
+from tests.clients import problem
 
 # A connection that an earlier test left open is looked after at the begin of each request.
 pytestmark = pytest.mark.django_db
@@ -87,3 +88,11 @@ def test_the_page_runs_under_its_policy(browser: Client) -> None:
 
     assert re.findall(r"<script>", page) == []
     assert browser.get("/docs?script=").headers["Content-Type"].startswith("application/javascript")
+
+
+def test_the_page_is_for_reading_only(browser: Client) -> None:
+    for method in ("OPTIONS", "POST", "DELETE"):
+        response = browser.generic(method, "/docs")
+
+        assert problem(response) == (405, "method_not_allowed"), method
+        assert "GET" in response.headers["Allow"]

@@ -15,7 +15,7 @@ from tests.shop.kernel.outbox.factories import action
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 90.0
 _DRAW = "INSERT INTO outbox_pending (event_id, key, shard) VALUES (%s, %s, 0) RETURNING position"
 
 

@@ -18,6 +18,7 @@ from shop.kernel.outbox import queue
 from shop.kernel.outbox.models import LoggedEvent
 from shop.kernel.outbox.services import SHARDS, publish
 from shop.kernel.transactions import open_unit_of_work
+from tests.races import be_patient
 from tests.shop.kernel.outbox.factories import action
 from tests.shop.kernel.outbox.writers import Writer
 
@@ -94,6 +95,7 @@ def test_writers_of_one_key_get_contiguous_sequences_in_the_order_of_the_queue()
     key = new_id()
 
     def tell(_: int) -> None:
+        be_patient()
         for _again in range(10):
             with open_unit_of_work():
                 publish(action(user_id=key))

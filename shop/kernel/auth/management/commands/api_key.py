@@ -22,7 +22,7 @@ class Command(BaseCommand):
         """Take one of three verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         issue = verbs.add_parser("issue", help="issue a key and print it, once")
-        issue.add_argument("name", type=_name, help="whose key it is, such as warehouse")
+        issue.add_argument("name", type=_name, help="whose key it is, such as warehouse; to rotate, the same again")
         issue.add_argument(
             "--scope",
             type=_scope,

@@ -11,7 +11,7 @@ from django.db import connection
 from orders import services as orders
 from orders.dto import OrderView
 from orders.models import Order
-from orders.queries import payables, taken_as_paid
+from orders.queries import closed_with_money, payables, taken_as_paid
 from payments import services
 from payments.errors import FindingNotFixable
 from payments.models import Attempt, Finding, Posting
@@ -33,12 +33,6 @@ pytestmark = pytest.mark.django_db
 Counting = Callable[[], AbstractContextManager[list[str]]]
 HOUR = timedelta(hours=1)
 TOTAL = Money(2_870, "EUR")
-
-
-@pytest.fixture
-def later(now: datetime) -> datetime:
-    """When everything has come to rest."""
-    return now + 3 * HOUR
 
 
 @pytest.fixture
@@ -143,6 +137,18 @@ def test_money_an_order_cannot_keep_is_due_back_once_it_is_told(
     services.request_refund(payment_id=captured.id, amount=None, reason="late", now=later)
 
     assert look(later + HOUR) == (0, 1)
+
+
+@pytest.mark.parametrize("late", [HOUR, 5 * 24 * HOUR])
+def test_money_kept_for_an_order_called_off_after_it_was_paid_is_found(
+    late: timedelta, paid: Attempt, order: OrderView, staff: Caller, now: datetime
+) -> None:
+    called_off_at = now + late
+    orders.cancel(caller=staff, order_id=order.order_id, reason="", now=called_off_at)
+
+    assert look(called_off_at + HOUR) == (1, 0)
+
+    assert found() == [("paid_without_order", str(order.order_id), "28.70 EUR kept, the order is cancelled")]
 
 
 def test_money_just_taken_is_no_finding(captured: Attempt, now: datetime) -> None:
@@ -253,6 +259,21 @@ def test_orders_taken_as_paid_come_page_by_page(shopper: Caller, stranger: Calle
     assert [one.order_id for one in (*page, *rest)] == [first.order_id, third.order_id]
     assert taken_as_paid(since=now + timedelta(seconds=1), limit=2) == []
     assert payables(order_ids=[second.order_id, new_id()])[second.order_id].total == TOTAL
+
+
+def test_orders_that_ended_with_money_come_page_by_page(shopper: Caller, now: datetime) -> None:
+    orders_ = [placed(caller=shopper, now=now) for _ in range(4)]
+    for order, status in zip(orders_, ("cancelled", "paid", "expired", "cancelled"), strict=True):
+        captured = 0 if order is orders_[3] else 2_870
+        Order.objects.filter(id=order.order_id).update(status=status, captured_minor=captured, updated_at=now + HOUR)
+    at, second = now + HOUR, timedelta(seconds=1)
+
+    page = closed_with_money(since=at, until=at, limit=1)
+    rest = closed_with_money(since=at, until=at, limit=2, after=page[0])
+
+    assert [*page, *rest] == [orders_[0].order_id, orders_[2].order_id]
+    assert closed_with_money(since=now, until=at - second, limit=2) == []
+    assert closed_with_money(since=at + second, until=at + HOUR, limit=2) == []
 
 
 def test_thirty_orders_take_as_many_statements_as_three(
