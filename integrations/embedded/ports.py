@@ -1,6 +1,6 @@
 """Finding TCP ports on the loopback address."""
 
-import random
+import secrets
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +25,7 @@ def is_free(*, port: int) -> bool:
 def any_free() -> int:
     """Return a loopback port that is free now, and that no outgoing connection takes."""
     while True:
-        port = random.choice(_LISTENING)  # noqa: S311  no secret
+        port = secrets.choice(_LISTENING)
         if is_free(port=port):
             return port
 

@@ -154,12 +154,12 @@ class Stack:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a management command whose exit status says something."""
+    def attempt(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command whose exit status says something, with `settings` that differ from the stack's."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT_ROOT,
-            env=self._environment(),
+            env=self._environment() | settings,
             capture_output=True,
             text=True,
             timeout=COMMAND_SECONDS,

@@ -5,7 +5,7 @@ import pytest
 from tests.journeys.shopper import Shopper
 from tests.journeys.stack import Stack
 from tests.journeys.test_callbacks import session_of
-from tests.journeys.waiting import eventually
+from tests.journeys.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.journey
 
@@ -15,7 +15,8 @@ REFUNDS = "SELECT status, amount, cause FROM payments_refund WHERE attempt_id = 
 
 def reconcile(stack: Stack, *flags: str) -> tuple[int, str]:
     """Compare with the gateway alone and return the exit status and what was printed; other journeys drift too."""
-    done = stack.attempt("reconcile_payments", "--gateway", "sandbox", "--since", "1h", *flags)
+    arguments = ["reconcile_payments", "--gateway", "sandbox", "--since", "1h", *flags]
+    done = stack.attempt(*arguments, GATEWAY_READ_TIMEOUT_SECONDS=f"{PATIENCE_SECONDS:g}")
     return done.returncode, done.stdout + done.stderr
 
 

@@ -62,7 +62,10 @@ def test_a_purchase_leaves_its_traces_everywhere(stack: Stack, shopper: Shopper)
     assert [mail["To"] for mail in stack.mails(order["number"])] == ["ada@example.com"] * 2
     assert shopper.call("GET", "/cart/me")["lines"] == []
     assert topics(stack, order) == ["order.created", "payment.success", "order.paid"]
-    assert stack.metric("shop_relay_published_total", of="relay", topic="payment.success") == published + 1
+    eventually(
+        "the relay to have counted",
+        lambda: stack.metric("shop_relay_published_total", of="relay", topic="payment.success") == published + 1,
+    )
     eventually(
         "analytics to count the order",
         lambda: stack.metric("shop_user_actions_total", of="consumers", name="Order Completed") == completed + 1,

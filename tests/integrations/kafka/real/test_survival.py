@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.real_kafka, pytest.mark.django_db(transaction=True)]
 
 ROUNDS = 100
 KEYS = 20
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 
 
 def keys() -> list[UUID]:
