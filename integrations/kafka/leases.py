@@ -77,7 +77,8 @@ class Leases:
     def _fair_share(self) -> int:
         """Forget dead relays and return how many shards this one may hold."""
         with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM kafka_relay WHERE expires_at < clock_timestamp()")
+            # Not this one, however long it was held up since its sign of life: it counts itself below.
+            cursor.execute("DELETE FROM kafka_relay WHERE expires_at < clock_timestamp() AND token <> %s", [self.token])
             cursor.execute("SELECT token, host, pid FROM kafka_relay ORDER BY token")
             alive = []
             for token, host, pid in cursor.fetchall():

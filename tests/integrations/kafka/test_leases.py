@@ -66,3 +66,12 @@ def test_who_gives_up_leaves_nothing_behind() -> None:
 
     assert first.readable == frozenset()
     assert second.readable == frozenset(range(SHARDS))
+
+
+def test_who_is_held_up_after_its_sign_of_life_counts_itself_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "ALIVE_SECONDS", -1)
+    relay = Leases()
+
+    relay.keep(busy=set())
+
+    assert relay.readable == relay.held == frozenset(range(SHARDS))
