@@ -93,15 +93,17 @@ def lie_and_hang_up(way: Door) -> None:
 
 
 class ForgetfulPublisher(Publisher):
-    """A publisher whose client has forgotten every broker when it is first asked."""
+    """A publisher whose client has forgotten every broker when it has first been asked."""
 
     left = 1
 
     def poll(self, seconds: float) -> None:
+        super().poll(seconds)
         if ForgetfulPublisher.left:
             ForgetfulPublisher.left -= 1
+            # Minded at once: what the client itself counts next would take it back.
             self._reach.looked(FORGOTTEN)
-        super().poll(seconds)
+            self._reach.check()
 
 
 def test_a_relay_sends_on_through_another_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,4 +148,5 @@ def test_the_probe_asks_the_bootstrap_servers_again(settings: Settings) -> None:
 
     settings.KAFKA_BOOTSTRAP_SERVERS = servers
 
-    assert kafka_reason() is None
+    # A single question has two seconds, and a busy broker may take longer.
+    wait_until(lambda: kafka_reason() is None)
