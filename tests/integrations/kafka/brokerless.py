@@ -99,9 +99,13 @@ def _after_brokers(frame: bytes, begin: int) -> int:
 
 def _frames(source: socket.socket) -> Iterator[bytes]:
     """Yield what comes, without its length, until nobody sends any more; then hang up."""
+    # The last one may be cut short: it is left out.
     with suppress(OSError), source, source.makefile("rb") as stream:
-        while size := stream.read(4):
-            yield stream.read(*struct.unpack(">i", size))
+        while len(size := stream.read(4)) == 4:
+            (length,) = struct.unpack(">i", size)
+            if len(frame := stream.read(length)) < length:
+                return
+            yield frame
 
 
 def _send(target: socket.socket, frame: bytes) -> None:
