@@ -8,6 +8,7 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 
 from integrations.embedded.ports import any_free
+from shop.kernel.ids import new_id
 from shop.kernel.outbox import wakeup
 from shop.kernel.outbox.wakeup import MOST_OFTEN_SECONDS, Herald, Notices
 
@@ -16,9 +17,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def notices(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notices]:
-    """A listener that has subscribed already, to a Redis that may be slow on a busy machine."""
+    """A listener that has subscribed already, to a Redis that may be slow on a busy machine.
+
+    On a channel of the test's own: the notice of an earlier test may still be on its way.
+    """
     patient = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=60, socket_timeout=60)
     monkeypatch.setattr(wakeup, "_redis", lambda: patient)
+    channel = f"outbox:{new_id()}"
+    monkeypatch.setattr(wakeup, "_channel", lambda: channel)
     listener = Notices()
     subscription: Any = listener._listen()
     assert subscription.parse_response()[0] == b"subscribe"
