@@ -26,7 +26,7 @@ from shop.kernel.outbox.log import Selection
 from shop.kernel.outbox.models import PendingEvent
 from tests.integrations.kafka import effects
 from tests.integrations.kafka.conftest import tell
-from tests.integrations.kafka.replay.commands import PATIENCE_SECONDS, replaying, run
+from tests.integrations.kafka.replay.commands import ended, replaying, run
 from tests.integrations.kafka.test_delivery import told
 
 ONE, TWO = new_id(), new_id()
@@ -209,8 +209,7 @@ def test_ended_in_the_middle_it_loses_and_doubles_nothing(
 ) -> None:
     tell(*[ONE] * 60)
     with replaying(tmp_path, "--consumer", "analytics", "--expect", "60") as slow:
-        slow.send_signal(ending)
-        slow.wait(PATIENCE_SECONDS)
+        ended(slow, ending)
 
     audit = Replay.objects.get()
     assert audit.outcome == ("running" if ending == signal.SIGKILL else "stopped")

@@ -36,7 +36,7 @@ from shop.kernel.outbox import log as event_log
 from shop.kernel.outbox.log import Selection
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import open_unit_of_work
-from tests.integrations.kafka.replay.commands import PATIENCE_SECONDS, replaying, run
+from tests.integrations.kafka.replay.commands import ended, replaying, run
 from tests.races import at_once
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_day")]
@@ -261,8 +261,7 @@ def test_ended_in_the_middle_it_goes_on_and_comes_to_the_same(
     DailyCount.objects.filter(name="Product Added").update(count=F("count") + 7)
     wrong = figures()
     with replaying(tmp_path, *REBUILD, "--until", until, "--expect", "60") as slow:
-        slow.send_signal(ending)
-        said = slow.communicate(timeout=PATIENCE_SECONDS)[1]
+        said = ended(slow, ending)
 
     audit = Replay.objects.get()
     assert 4 <= audit.delivered < 60
