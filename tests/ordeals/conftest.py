@@ -26,12 +26,16 @@ SETTINGS = {
     # No poll comes to the rescue of a callback.
     "PAYMENT_POLL_DELAYS_SECONDS": "3600",
     "PAYMENT_UNKNOWN_DELAYS_SECONDS": "3600",
-    "PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS": "2,2,2,2,2,2",
+    # The first is longer than a call is waited for: nobody else may find the refund while its answer is still awaited.
+    "PAYMENT_REFUND_UNKNOWN_DELAYS_SECONDS": "12,2,2,2,2,2",
     "CALLBACK_RETRY_DELAYS_SECONDS": ",".join(["2"] * 40),
-    "GATEWAY_READ_TIMEOUT_SECONDS": "2",
+    # Longer than a busy machine keeps the gateway from answering: what it once did not answer is asked an hour later.
+    "GATEWAY_READ_TIMEOUT_SECONDS": "10",
     # Where the house hears of refunds a gateway rejects.
     "SUPPORT_EMAIL": "support@example.com",
     "CLOCK_INTERVAL_SECONDS": "1",
+    # Whoever plants canaries is still let in when the last one stands.
+    "JWT_ACCESS_LIFETIME_MINUTES": "120",
     # A crowd at one lock, on a busy machine.
     "DATABASE_LOCK_TIMEOUT_MS": "14000",
     **SECRET_SETTINGS,
