@@ -20,7 +20,7 @@ WORDS = {
 
 def pid_of(name: str, *, supervisor: int) -> int | None:
     """Return the process the supervisor has started under this name, None while there is none."""
-    found = [pid for pid in _children(supervisor) if WORDS[name] in _command(pid)]
+    found = [pid for pid in _children(supervisor) if WORDS[name] in command_of(pid)]
     return found[0] if found else None
 
 
@@ -32,6 +32,14 @@ def child_of(pid: int) -> int:
 def family_of(pid: int) -> list[int]:
     """Return this process and all that it has forked, at any depth; parents come before their children."""
     return [pid, *(each for child in _children(pid) for each in family_of(child))]
+
+
+def command_of(pid: int) -> str:
+    """Return the process's command line; that of one that has ended is empty."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def kill(pid: int) -> None:
@@ -50,10 +58,3 @@ def _parent(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if state in {"Z", "X"} else int(parent)
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""

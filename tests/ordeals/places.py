@@ -11,7 +11,7 @@ from psycopg import sql
 
 from integrations.embedded.places import figures_folder
 from integrations.kafka.client import read_back
-from tests.chaos.processes import family_of
+from tests.chaos.processes import command_of, family_of
 from tests.journeys.stack import Stack
 
 Place = tuple[str, str]
@@ -94,7 +94,7 @@ def figures(stack: Stack) -> Iterator[Place]:
 def commands(stack: Stack) -> Iterator[Place]:
     """Yield the command line of every process: anybody on the machine may read it."""
     for pid in family_of(stack.pid):
-        yield "command", Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        yield "command", command_of(pid)
 
 
 def _held(client: redis.Redis, key: bytes) -> object:
