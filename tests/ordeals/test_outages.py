@@ -49,11 +49,13 @@ def kill_all(family: list[int]) -> None:
 @contextmanager
 def away(stack: Stack, name: str) -> Iterator[None]:
     """Kill a server, and keep the supervisor from starting another for the length of the block."""
-    # PostgreSQL's processes would answer a moment longer than their parent lives; without it they are not replaced.
-    family = family_of(running(stack, name))
+    server = running(stack, name)
     os.kill(stack.pid, signal.SIGSTOP)
     try:
-        kill_all(family)
+        # PostgreSQL's processes would answer a moment longer than their parent lives, so they are killed as well: none
+        # begins while they are counted.
+        os.kill(server, signal.SIGSTOP)
+        kill_all(family_of(server))
         yield
     finally:
         os.kill(stack.pid, signal.SIGCONT)
