@@ -103,12 +103,15 @@ class Receiver:
 def listening(*, tls: Any = None) -> Iterator[Receiver]:
     """Run a receiver; `hold.clear()` makes it hang."""
     receiver = Receiver()
+    # Of calls that come at once each has its own number: its place among those received.
+    one_by_one = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            number = len(receiver.received)
+            with one_by_one:
+                receiver.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
+                number = len(receiver.received)
             receiver.hold.wait(90)
             status, headers, said = receiver.answer(number)
             self.send_response(status)
