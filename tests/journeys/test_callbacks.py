@@ -107,10 +107,10 @@ def test_a_browser_that_comes_back_before_the_callback_sees_what_the_gateway_say
 
     with stack.faults(drop_callbacks=True):
         payment = shopper.pay_order(order)
-        seen = shopper.see_payment(payment)
+        # A gateway that does not answer in time leaves it as it was.
+        eventually("the gateway's word", lambda: shopper.see_payment(payment)["status"] == "succeeded")
         paid_once(stack, shopper, order, payment)
 
-    assert seen["status"] == "succeeded"
     # On a busy machine the clock may have been quicker; see tests/ordeals/test_callbacks.py, where it never is.
     assert stack.rows(SUCCESSES, payment["id"]) in ([("reader",)], [("poll",)])
 
