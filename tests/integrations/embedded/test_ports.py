@@ -1,8 +1,20 @@
 import random
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
-from integrations.embedded.ports import any_free, is_free
+from integrations.embedded.child import PROJECT_ROOT
+from integrations.embedded.ports import LOOPBACK, accepts, any_free, is_free
 
+# Another process, before which lie a port somebody has found, time and again, and one that is really free.
+SEEKER = """
+import sys
+from integrations.embedded import ports
+found, free = map(int, sys.argv[1:])
+ports._LISTENING = [found] * 99 + [free]
+print(ports.any_free())
+"""
 LENT = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -25,3 +37,16 @@ def test_processes_that_play_the_same_seed_do_not_get_the_same_ports() -> None:
             random.setstate(state)
 
     assert ports() != ports()
+
+
+def test_a_port_that_was_found_is_found_by_nobody_else_before_its_server_has_begun() -> None:
+    found = any_free()
+    with socket.create_server((LOOPBACK, 0)) as gone:
+        free = gone.getsockname()[1]
+
+    command = [sys.executable, "-c", SEEKER, str(found), str(free)]
+    by_another = subprocess.check_output(command, cwd=PROJECT_ROOT, text=True)
+
+    assert int(by_another) == free
+    with socket.create_server((LOOPBACK, found)):
+        assert accepts(port=found)

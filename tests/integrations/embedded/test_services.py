@@ -132,12 +132,9 @@ def test_redis_keeps_its_port_until_somebody_takes_it(state_dir: Path) -> None:
         first = server.url
     with _running(server):
         second = server.url
-    with socket.socket() as other:
-        other.bind((ports.LOOPBACK, int(first.removesuffix("/0").rsplit(":", 1)[1])))
-        other.listen()
-        with _running(server):
-            third = server.url
-            assert _redis(third, "PING") == "+PONG"
+    with socket.create_server((ports.LOOPBACK, int(first.removesuffix("/0").rsplit(":", 1)[1]))), _running(server):
+        third = server.url
+        assert _redis(third, "PING") == "+PONG"
 
     assert first == second != third
 
