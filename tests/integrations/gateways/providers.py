@@ -24,10 +24,11 @@ from tests.integrations.gateways.fakes.stripe import StripeFake
 from tests.integrations.sandbox_gateway.harness import DECLINED, PROCESSING
 from tests.integrations.sandbox_gateway.harness import Gateway as SandboxProcess
 
-# Long enough for a busy machine; and short enough to wait for, in tests of an answer that comes too late.
-PATIENCE_SECONDS = 30.0
+# Long enough for a busy machine; and short enough to wait for, in tests of an answer that comes too late. It is so late
+# that a caller who was stopped for a while does not find it there, and in time for who is patient.
+PATIENCE_SECONDS = 60.0
 IMPATIENT_SECONDS = 2.0
-LATE_SECONDS = IMPATIENT_SECONDS + 1
+LATE_SECONDS = 30.0
 OURS, OLD, THEIRS = (
     "whsec_" + base64.b64encode(text.encode()).decode()
     for text in ("the-secret-of-today-0000000000001", "the-secret-of-yesterday-000000002", "somebody-elses-secret-0003")
