@@ -1,6 +1,7 @@
 """The sandbox's real process, and an ear that keeps its callbacks byte by byte."""
 
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 
 import pytest
 from pytest_django import Settings
@@ -25,6 +26,18 @@ class Ear(Receiver):
         """Keep the request, then do as any receiver."""
         self.heard.append((body, {name.lower(): value for name, value in headers.items()}))
         return super().take(path=path, body=body, headers=headers)
+
+
+@pytest.fixture
+def library_clock(now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock that Standard Webhooks' library goes by at the test's own instant, however long the test takes."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Stopped":
+            return cls.fromtimestamp(now.timestamp(), tz)
+
+    monkeypatch.setattr("standardwebhooks.webhooks.datetime", Stopped)
 
 
 @pytest.fixture(scope="session")

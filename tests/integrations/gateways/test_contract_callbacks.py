@@ -82,6 +82,7 @@ def test_the_old_and_the_future_are_refused_where_time_is_signed(
         provider.gateway.parse_callback(body=body, headers=headers, now=now)
 
 
+@pytest.mark.usefixtures("library_clock")
 @pytest.mark.parametrize("seconds", [-298, 298])
 def test_five_minutes_either_way_are_forgiven(provider: Provider, seconds: int, now: datetime) -> None:
     body = provider.body(opened(provider))
