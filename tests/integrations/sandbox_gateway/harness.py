@@ -95,18 +95,22 @@ class Receiver:
         return self.answer(event)
 
     def of(self, object_id: str) -> list[Delivery]:
-        """Return the deliveries about a session (or its refunds, or one refund), in the order they came."""
-        return [
+        """Return the deliveries about a session (or its refunds, or one refund), in the order of what they tell.
+
+        They may come in another: a slow receiver, or a machine that stands still, lets a later one overtake.
+        """
+        about_it = [
             delivery
             for delivery in list(self.deliveries)
             if object_id in {delivery.event["data"]["id"], delivery.event["data"].get("session_id")}
         ]
+        return sorted(about_it, key=lambda delivery: delivery.event["created_at"])
 
     def types(self, object_id: str) -> list[str]:
         return [delivery.event["type"] for delivery in self.of(object_id)]
 
     def wait_for(self, object_id: str, *types: str) -> list[Delivery]:
-        """Return the deliveries about an object once exactly these types have come, in this order."""
+        """Return the deliveries about an object once exactly these types have come, telling of them in this order."""
         eventually(lambda: len(self.of(object_id)) >= len(types))
         assert self.types(object_id) == list(types)
         return self.of(object_id)
