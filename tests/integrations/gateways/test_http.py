@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from pytest_django import Settings
 
-from integrations.embedded.ports import any_free
 from integrations.gateways.http import Answer, Call, GatewayHttp
 from payments.ports import GatewayUnavailable
 from tests.integrations.sandbox_gateway.harness import eventually
@@ -176,5 +175,9 @@ def test_a_redirect_is_not_followed(http: GatewayHttp, script: Script) -> None:
 
 
 def test_nobody_listening_is_a_gateway_that_is_down() -> None:
-    with pytest.raises(GatewayUnavailable):
-        GatewayHttp(url=f"http://127.0.0.1:{any_free()}", secret="secret").send(POST)
+    # Who only binds a port does not listen, and keeps everybody else from doing so.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+
+        with pytest.raises(GatewayUnavailable):
+            GatewayHttp(url=f"http://127.0.0.1:{taken.getsockname()[1]}", secret="secret").send(POST)

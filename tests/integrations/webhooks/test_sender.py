@@ -239,11 +239,12 @@ def test_what_is_no_http_is_no_answer(said: bytes) -> None:
 
 
 def test_where_nobody_listens_there_is_no_connection() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    # Who only binds it does not listen, and keeps everybody else from doing so.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
 
-    with pytest.raises(NoAnswer, match="No connection"):
-        post(f"http://127.0.0.1:{port}/")
+        with pytest.raises(NoAnswer, match="No connection"):
+            post(f"http://127.0.0.1:{taken.getsockname()[1]}/")
 
 
 def test_without_time_left_nobody_is_called(receiver: Receiver) -> None:

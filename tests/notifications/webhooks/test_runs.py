@@ -57,7 +57,9 @@ def made(receiver: Receiver) -> EndpointView:
 
 
 @pytest.mark.django_db
-def test_a_run_tries_until_it_is_taken(receivers: Callable[[], Receiver], settings: Settings) -> None:
+def test_a_run_tries_until_it_is_taken(
+    receivers: Callable[[], Receiver], settings: Settings, patient_run: None
+) -> None:
     settings.WEBHOOK_RETRY_DELAYS_SECONDS = [0, 0, 0]
     receiver = receivers()
     receiver.answer = lambda number: (200 if number > 2 else 500, {}, b"")
@@ -89,6 +91,7 @@ def test_a_system_that_hangs_delays_no_other(receivers: Callable[[], Receiver], 
         delivery(now=utc_now())
         until(fast, 6)
         of_the_slow = WebhookDelivery.objects.filter(endpoint__url=slow.url)
+        eventually(lambda: bool(slow.received))
         assert len(slow.received) == 1
         assert set(of_the_slow.values_list("state", flat=True)) == {"pending"}
     finally:
@@ -120,6 +123,7 @@ def test_systems_that_failed_last_get_half_of_the_slots(
         for count in range(2, 6):
             delivery(now=utc_now())
             until(fast, count)
+        eventually(lambda: any(receiver.received for receiver in hanging))
         assert sum(len(receiver.received) for receiver in hanging) == 1
     finally:
         for receiver in hanging:
