@@ -20,8 +20,11 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._heard: list[socket.socket] = []
         self._silent: list[socket.socket] = []
+        self._servers: list[socket.socket] = []
+        self._carriers: list[Thread] = []
         self.port: int = self._listener.getsockname()[1]
-        Thread(target=self._accept, daemon=True).start()
+        self._doorman = Thread(target=self._accept, daemon=True)
+        self._doorman.start()
 
     def fall_silent(self) -> None:
         """Lose from now on what is said on the connections there are, as a network that drops packets."""
@@ -31,18 +34,30 @@ class Wire:
         self._heard.clear()
 
     def close(self) -> None:
-        """End every connection, the silent ones too."""
-        self._listener.close()
-        for client in self._heard + self._silent:
+        """End every connection, the silent ones too, and return when nobody is left who works for this wire."""
+        send_away(self._listener)
+        self._doorman.join()
+        ends = self._heard + self._silent + self._servers
+        for end in ends:
             with suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)
+        for carrier in self._carriers:
+            carrier.join()
+        for end in ends:
+            end.close()
 
     def _accept(self) -> None:
         for client in callers(self._listener):
             server = self._connect()
             self._heard.append(client)
-            Thread(target=_pass_on, args=[client, server], daemon=True).start()
-            Thread(target=self._answer, args=[server, client], daemon=True).start()
+            self._servers.append(server)
+            carriers = [
+                Thread(target=_pass_on, args=[client, server], daemon=True),
+                Thread(target=self._answer, args=[server, client], daemon=True),
+            ]
+            self._carriers += carriers
+            for carrier in carriers:
+                carrier.start()
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):
@@ -75,6 +90,13 @@ def callers(listener: socket.socket) -> Iterator[socket.socket]:
     with suppress(OSError):
         while True:
             yield listener.accept()[0]
+
+
+def send_away(listener: socket.socket) -> None:
+    """Listen no more. Merely closed, a socket goes on accepting for whoever is waiting for a caller."""
+    with suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
 
 
 def _lose_packets(client: socket.socket) -> None:
