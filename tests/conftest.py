@@ -11,6 +11,8 @@ import pytest
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import Client, TransactionTestCase
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
@@ -19,6 +21,10 @@ from tests.clients import logged_in
 Statements = list[str]
 
 _MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}
+
+# Whoever is kept from running for a fifth of a second has not become slow.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
