@@ -36,10 +36,15 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 
 def delete_all_rows() -> None:
-    """Leave what migrating an empty database leaves; append-only tables and foreign keys do not object."""
+    """Leave what migrating an empty database leaves; append-only tables and foreign keys do not object.
+
+    A process that a test has killed may still have a session, and that session a row.
+    """
     tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("SET LOCAL lock_timeout = '90s'")
+        cursor.execute("SET LOCAL statement_timeout = '180s'")
         for table in sorted(tables - _MADE_BY_MIGRATE):
             cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
 
