@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 
 from shop.kernel.auth.dto import Caller
 from shop.kernel.ids import new_id
+from shop.kernel.outbox import partitions
 from tests.clients import logged_in
 
 Statements = list[str]
@@ -80,6 +81,12 @@ def one_day() -> None:
     left = datetime.combine(present.date() + timedelta(days=1), time(), UTC) - present
     if left < timedelta(minutes=2):
         sleep(left.total_seconds() + 1)
+
+
+@pytest.fixture
+def patient_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let partitions be made and dropped though PostgreSQL vacuums the log just now: the shop itself would not wait."""
+    monkeypatch.setattr(partitions, "_IMPATIENT", "SET LOCAL lock_timeout = '90s'")
 
 
 @pytest.fixture

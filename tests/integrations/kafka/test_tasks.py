@@ -45,6 +45,7 @@ def test_inbox_rows_outlive_the_log_and_then_go(listening: Group) -> None:
     assert list(Inbox.objects.values_list("event_id", flat=True)) == [young]
 
 
+@pytest.mark.usefixtures("patient_partitions")
 def test_inbox_rows_stay_as_long_as_an_event_of_their_time_waits_for_kafka(listening: Group) -> None:
     now = utc_now()
     waiting, handled = (first_id_at(now - timedelta(days=days)) for days in (150, 120))

@@ -47,7 +47,7 @@ from tests.notifications.webhooks import factories
 from tests.notifications.webhooks.factories import Receiver, listening
 from tests.payments.fakes import FakeGateway, only_gateway
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_day")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_day", "patient_partitions")]
 
 ORDERS = 2_000
 EVERYBODY = ["--all-consumers", "--yes-all-consumers"]

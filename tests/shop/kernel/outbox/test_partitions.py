@@ -7,7 +7,7 @@ from shop.kernel.ids import new_id
 from shop.kernel.outbox.instants import first_id_at, instant_of
 from shop.kernel.outbox.partitions import WEEKS_AHEAD, keep_partitions
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("patient_partitions")]
 
 MONDAY = datetime(2031, 3, 3, tzinfo=UTC)
 NOW = MONDAY + timedelta(days=2, hours=5)
