@@ -74,7 +74,7 @@ def test_a_cursor_over_ids_loses_events() -> None:
         readers, told = play(schedule)
         return sorted(readers.by_cursor) != sorted(told)
 
-    losing = find(SCHEDULES, loses, settings=settings(QUICKLY, max_examples=300))
+    losing = find(SCHEDULES, loses, settings=settings(QUICKLY, max_examples=1_000))
 
     assert loses(losing)
 
