@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from integrations.embedded.kafka import KafkaBroker
 from integrations.kafka import leases
+from integrations.kafka import relay as relay_module
 from integrations.kafka.consumer import GroupConsumer
 from integrations.kafka.groups import Group, group
 from integrations.kafka.relay import Relay
@@ -99,8 +100,9 @@ def _topics() -> None:
 
 @pytest.fixture
 def long_lived_relays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody take a relay for dead, for however long a busy machine keeps it waiting."""
+    """Let nobody take a relay for dead, and none leave something under way, however long a busy machine takes."""
     monkeypatch.setattr(leases, "ALIVE_SECONDS", 600)
+    monkeypatch.setattr(relay_module, "GOODBYE_SECONDS", DEADLINE_SECONDS)
 
 
 @pytest.fixture
