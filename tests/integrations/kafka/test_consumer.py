@@ -223,6 +223,8 @@ def test_a_group_that_gets_nothing_done_is_behind(listening: Group) -> None:
         wait_until(lambda: behind() == 0)
         # Beyond `lock_timeout`: all that enters the inbox fails, and is tried again.
         with transaction.atomic(), connection.cursor() as cursor:
+            # Nor does the server end this session for idling, however long the consumer takes to find out.
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("LOCK TABLE kafka_inbox")
             at_once(lambda: tell(new_id()))
             # More than ours, where others tell on the same broker.

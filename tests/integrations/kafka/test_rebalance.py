@@ -25,6 +25,15 @@ def somebody_waits_for_a_lock() -> bool:
         return bool(cursor.fetchone()[0])
 
 
+@pytest.fixture
+def patient_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each member wait for the other's rows: after two waits in vain an event would be set aside."""
+    options = connection.settings_dict["OPTIONS"]
+    patience = f"-c lock_timeout={DEADLINE_SECONDS:g}s -c statement_timeout={2 * DEADLINE_SECONDS:g}s"
+    monkeypatch.setitem(options, "options", f"{options['options']} {patience}")
+
+
+@pytest.mark.usefixtures("patient_members")
 def test_a_member_that_is_too_slow_loses_its_partitions_in_the_middle_of_a_batch(
     listening: Group, settings: Settings
 ) -> None:

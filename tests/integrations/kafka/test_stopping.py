@@ -28,6 +28,7 @@ from tests.integrations.kafka.test_rebalance import somebody_waits_for_a_lock
 from tests.integrations.kafka.test_relay import process_environment
 from tests.races import at_once
 
+PATIENCE_MS = str(int(DEADLINE_SECONDS * 1_000))
 WAITER = """
 import os, signal, threading
 from integrations.kafka.stopping import on_stop
@@ -70,7 +71,10 @@ def consumers(broker_pid: int, tmp_path: Path, settings: Settings) -> Iterator[s
     """One group in a process of its own, on that broker."""
     process = subprocess.Popen(
         [sys.executable, "manage.py", "consume_events", "--group", "analytics"],
-        env=process_environment(tmp_path) | {"KAFKA_BOOTSTRAP_SERVERS": settings.KAFKA_BOOTSTRAP_SERVERS},
+        env=process_environment(tmp_path)
+        | {"KAFKA_BOOTSTRAP_SERVERS": settings.KAFKA_BOOTSTRAP_SERVERS}
+        # It waits as long as the test holds it up, and sets nothing aside meanwhile.
+        | {"DATABASE_LOCK_TIMEOUT_MS": PATIENCE_MS, "DATABASE_STATEMENT_TIMEOUT_MS": PATIENCE_MS},
     )
     yield process
     process.kill()
@@ -84,6 +88,7 @@ def test_a_consumer_whose_commit_no_broker_answers_stops_all_the_same(
     wait_until((tmp_path / "ready").exists)
     with relaying():
         with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("LOCK TABLE kafka_inbox")
             at_once(partial(tell, new_id()))
             # On another connection: within a transaction, PostgreSQL keeps telling what it told first.
