@@ -21,6 +21,6 @@ def sent(transactional_db: None) -> dict[str, Received]:
     ids = {str(event_id).encode() for event_id in LoggedEvent.objects.values_list("id", flat=True)}
     with relaying():
         wait_until(lambda: not PendingEvent.objects.exists())
-    records = [record for record in read_back(topics=declared_topics()) if record.headers["ce_id"] in ids]
+    records = [record for record in read_back(topics=declared_topics()) if record.headers.get("ce_id") in ids]
     assert len(records) == len(EVENTS)
     return {record.headers["ce_type"].decode(): record for record in records}

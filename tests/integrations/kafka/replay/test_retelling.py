@@ -9,7 +9,6 @@ from django.core.management import CommandError
 from prometheus_client import REGISTRY
 
 from integrations.kafka.client import Received, read_back
-from integrations.kafka.envelope import arrived
 from integrations.kafka.groups import Group
 from integrations.kafka.models import Replay
 from integrations.kafka.replay.audit import Mode, ReplayRequest, begin
@@ -31,8 +30,10 @@ TO_WAREHOUSE = ["--target", "warehouse", "--key"]
 
 
 def on_the_wire(*event_ids: UUID) -> Iterator[Received]:
+    wanted = {str(event_id).encode() for event_id in event_ids}
     for record in read_back(topics=["analytics.events"]):
-        if arrived(record).id in event_ids:
+        # Where tests share a broker, some have sent what nobody can read.
+        if record.headers.get("ce_id") in wanted:
             yield record
 
 
@@ -48,7 +49,8 @@ def test_they_are_marked_for_their_target_and_the_shops_consumers_pass_them_by(l
             labels = {"group": listening.name, "type": "analytics.events.v1", "outcome": "not_for_us"}
             return REGISTRY.get_sample_value("shop_consumer_events_total", labels) or 0.0
 
-        wait_until(lambda: passed_by() == 2)
+        # More than once each, where the group has changed hands.
+        wait_until(lambda: passed_by() >= 2)
         tell(key, start=3)
         wait_until(lambda: len(effects.effects(key)) == 3)
 
