@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 
-from tests.wire import callers
+from tests.wire import callers, send_away
 
 METADATA = 3
 # From this version on, lengths are varints and every structure ends with tags.
@@ -35,7 +35,7 @@ class Door:
 
     def close(self) -> None:
         """Let nobody in any more, and cut all connections."""
-        self._listener.close()
+        send_away(self._listener)
         self.cut()
 
     def cut(self) -> None:
