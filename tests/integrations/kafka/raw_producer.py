@@ -26,5 +26,5 @@ def produce(*, topic: str, value: bytes, header_name: bytes) -> None:
     )
     # With F_COPY unset the library reads `value` until it is sent: it lives in this frame.
     assert not refused
-    assert not library.rd_kafka_flush(producer, 10_000)
+    assert not library.rd_kafka_flush(producer, 120_000)
     library.rd_kafka_destroy(producer)
