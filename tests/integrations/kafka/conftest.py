@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django.fixtures import Settings
 
 from integrations.embedded.kafka import KafkaBroker
@@ -90,6 +90,18 @@ def consuming(group: Group) -> Iterator[GroupConsumer]:
     consumer = GroupConsumer(group=group, stop=stop)
     with in_thread(consumer.run, stop.set):
         yield consumer
+
+
+@contextmanager
+def inbox_locked() -> Iterator[None]:
+    """Let nobody at the inbox while the work here lasts, however long that is and however long the lock takes."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('lock_timeout', '90s', true), set_config('statement_timeout', '90s', true),"
+            " set_config('idle_in_transaction_session_timeout', '0', true)"
+        )
+        cursor.execute("LOCK TABLE kafka_inbox")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection
 from prometheus_client import REGISTRY
 
 from integrations.kafka import parking
@@ -21,7 +21,7 @@ from shop.kernel.clock import utc_now
 from shop.kernel.ids import new_id
 from shop.kernel.outbox.models import PendingEvent
 from tests.integrations.kafka import effects
-from tests.integrations.kafka.conftest import DEADLINE_SECONDS, consuming, relaying, tell, wait_until
+from tests.integrations.kafka.conftest import DEADLINE_SECONDS, consuming, inbox_locked, relaying, tell, wait_until
 from tests.integrations.kafka.raw_producer import produce
 from tests.integrations.kafka.test_delivery import told
 from tests.integrations.kafka.test_relay import process_environment
@@ -222,10 +222,7 @@ def test_a_group_that_gets_nothing_done_is_behind(listening: Group) -> None:
     with relaying(), consuming(listening):
         wait_until(lambda: behind() == 0)
         # Beyond `lock_timeout`: all that enters the inbox fails, and is tried again.
-        with transaction.atomic(), connection.cursor() as cursor:
-            # Nor does the server end this session for idling, however long the consumer takes to find out.
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            cursor.execute("LOCK TABLE kafka_inbox")
+        with inbox_locked():
             at_once(lambda: tell(new_id()))
             # More than ours, where others tell on the same broker.
             wait_until(lambda: (behind() or 0) >= 1)

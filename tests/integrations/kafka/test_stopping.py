@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from django.core.management import call_command
-from django.db import connection, transaction
 from pytest_django.fixtures import Settings
 
 from integrations.kafka import consumer as consumer_module
@@ -22,7 +21,15 @@ from integrations.kafka.groups import Group
 from integrations.kafka.management.commands import relay_outbox
 from integrations.kafka.models import Inbox
 from shop.kernel.ids import new_id
-from tests.integrations.kafka.conftest import DEADLINE_SECONDS, consuming, in_thread, relaying, tell, wait_until
+from tests.integrations.kafka.conftest import (
+    DEADLINE_SECONDS,
+    consuming,
+    in_thread,
+    inbox_locked,
+    relaying,
+    tell,
+    wait_until,
+)
 from tests.integrations.kafka.effects import effects
 from tests.integrations.kafka.test_rebalance import somebody_waits_for_a_lock
 from tests.integrations.kafka.test_relay import process_environment
@@ -87,9 +94,7 @@ def test_a_consumer_whose_commit_no_broker_answers_stops_all_the_same(
 ) -> None:
     wait_until((tmp_path / "ready").exists)
     with relaying():
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            cursor.execute("LOCK TABLE kafka_inbox")
+        with inbox_locked():
             at_once(partial(tell, new_id()))
             # On another connection: within a transaction, PostgreSQL keeps telling what it told first.
             wait_until(lambda: any(at_once(somebody_waits_for_a_lock)))
