@@ -10,7 +10,7 @@ from threading import Event as Signal
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from integrations.kafka import metrics
 from integrations.kafka.client import Publisher, failure_of
@@ -32,6 +32,8 @@ COMPANY_SECONDS = 0.002
 SHORTEST_WAIT_SECONDS = 0.050
 LONGEST_WAIT_SECONDS = 0.250
 GOODBYE_SECONDS = 5.0
+# The second is what a relay hears that was stopped for a minute in the middle of a transaction.
+_DATABASE_AWAY = (OperationalError, InternalError, InterfaceError)
 
 
 class Flight:
@@ -94,7 +96,7 @@ class Relay:
                 log.warning("relay.batch_refused", reason=str(error))
                 self._alone = len(self._in_flight())
                 self._begin_anew()
-            except (OperationalError, InterfaceError) as error:
+            except _DATABASE_AWAY as error:
                 self._reconnect(error)
         self._finish()
 
@@ -260,7 +262,7 @@ class Relay:
             self._publisher.flush(GOODBYE_SECONDS)
             self._settle()
             self._leases.give_up()
-        except (BrokerError, BatchRefused, OperationalError, InterfaceError) as error:
+        except (BrokerError, BatchRefused, *_DATABASE_AWAY) as error:
             log.warning("relay.left_in_a_hurry", reason=str(error))
         self._notices.close()
         connection.close()

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from django.db import OperationalError, connection
 
 from integrations.kafka import relay as relay_module
 from integrations.kafka.client import Headers, Publisher, Report, read_back
+from integrations.kafka.leases import Leases
 from integrations.kafka.models import Lease, Relay
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import queue
@@ -22,6 +24,7 @@ from shop.kernel.outbox.models import LoggedEvent, PendingEvent
 from shop.kernel.outbox.services import publish
 from shop.kernel.transactions import open_unit_of_work
 from tests.integrations.kafka.conftest import DEADLINE_SECONDS, in_thread, relaying, tell, wait_until
+from tests.races import at_once
 from tests.shop.kernel.outbox.factories import action, expired
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -260,6 +263,35 @@ def test_a_database_that_goes_away_is_waited_for() -> None:
         wait_until(queue_is_empty)
 
     assert first_occurrences(on_the_wire(key)[key]) == [1, 2]
+
+
+def test_a_relay_whose_session_the_server_has_ended_for_idling_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    key, fair_share = new_id(), Leases._fair_share
+    ended: list[int] = []
+
+    def idle_once(relay: Leases) -> int:
+        if not ended:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                ended.extend(cursor.fetchone())
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 1")
+            wait_until(lambda: at_once(partial(is_over, ended[0])) == [True])
+        return fair_share(relay)
+
+    monkeypatch.setattr(Leases, "_fair_share", idle_once)
+    tell(key)
+
+    with relaying():
+        wait_until(queue_is_empty)
+
+    assert ended
+    assert on_the_wire(key) == {key: [1]}
+
+
+def is_over(session: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [session])
+        return not cursor.fetchone()[0]
 
 
 def test_a_connection_cut_before_the_deletion_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
