@@ -9,6 +9,7 @@ from time import monotonic
 import psycopg
 import pytest
 import redis
+import urllib3
 
 from tests.chaos.processes import family_of, kill, pid_of
 from tests.journeys.shopper import CONFIRMATION, RECEIPT, Shopper
@@ -72,6 +73,14 @@ def payable_locked(stack: Stack, paid: Paid) -> Iterator[None]:
 def statuses(payments: list[Paid]) -> set[str]:
     """Return where payments stand, as far as the shop knows by itself."""
     return {paid.shopper.stored_status(paid.payment) for paid in payments}
+
+
+def is_open(stack: Stack) -> bool:
+    """Say whether the web server answers, and finds all that it needs."""
+    try:
+        return stack.http.request("GET", f"{stack.web_url}/readyz").status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
 
 
 def to_deliver(stack: Stack) -> str:
@@ -167,3 +176,5 @@ def test_with_kafka_away_payments_succeed_and_every_event_comes_later(stack: Sta
     eventually("the outbox to be empty", lambda: stack.one("SELECT count(*) FROM outbox_pending") == 0)
     # What the broker has taken may still be on its way to consumers; what is lost never gets there.
     eventually("every consumer to have heard everything", lambda: to_deliver(stack).endswith(": 0"))
+    # The broker came back elsewhere: whoever uses it was started anew, the web server too, which nobody waited for yet.
+    eventually("the shop to be open again", lambda: is_open(stack))
