@@ -75,7 +75,7 @@ def sandbox(process: Gateway, settings: Settings) -> SandboxGateway:
     settings.SANDBOX_GATEWAY_URL = process.url
     settings.SANDBOX_GATEWAY_SECRET = SECRET
     settings.SANDBOX_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
-    settings.GATEWAY_READ_TIMEOUT_SECONDS = PATIENCE_SECONDS
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = settings.PAYMENT_LOOK_TIMEOUT_SECONDS = PATIENCE_SECONDS
     return SandboxGateway()
 
 
@@ -86,7 +86,7 @@ def stripe_fake(settings: Settings) -> Iterator[StripeFake]:
     settings.STRIPE_API_URL = fake.url
     settings.STRIPE_SECRET_KEY = STRIPE_KEY
     settings.STRIPE_WEBHOOK_SECRETS = [OURS]
-    settings.GATEWAY_READ_TIMEOUT_SECONDS = PATIENCE_SECONDS
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = settings.PAYMENT_LOOK_TIMEOUT_SECONDS = PATIENCE_SECONDS
     yield fake
     fake.close()
 
@@ -99,7 +99,7 @@ def mollie_fake(settings: Settings) -> Iterator[MollieFake]:
     settings.MOLLIE_API_KEY = MOLLIE_KEY
     settings.MOLLIE_WEBHOOK_SECRETS = [OURS]
     settings.PUBLIC_URL = "https://shop.example.com"
-    settings.GATEWAY_READ_TIMEOUT_SECONDS = PATIENCE_SECONDS
+    settings.GATEWAY_READ_TIMEOUT_SECONDS = settings.PAYMENT_LOOK_TIMEOUT_SECONDS = PATIENCE_SECONDS
     yield fake
     fake.close()
 
