@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.cache import cache
@@ -188,9 +188,10 @@ def test_one_run_at_a_time(sender: FakeSender, endpoint: EndpointView, now: date
 
 
 @pytest.mark.django_db
-def test_the_clock_forgets_what_is_old(endpoint: EndpointView, sender: FakeSender, now: datetime) -> None:
-    delivery(now=now)
-    WebhookDelivery.objects.update(state="delivered", next_attempt_at=None, settled_at=now.replace(year=2020))
+def test_the_clock_forgets_what_is_old(endpoint: EndpointView, sender: FakeSender, settings: Settings) -> None:
+    long_ago = utc_now() - timedelta(days=settings.WEBHOOK_BODIES_KEPT_DAYS + 1)
+    delivery(now=long_ago)
+    WebhookDelivery.objects.update(state="delivered", next_attempt_at=None, settled_at=long_ago)
 
     tasks.forget_old_webhooks()
 
