@@ -49,17 +49,23 @@ def living_processes_of(folder: Path) -> dict[int, str]:
     """Return pid and command of each; a backend of PostgreSQL shows only by its working directory."""
     found = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid() and _belongs(entry, str(folder)):
-            found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            command = _command_in(entry, str(folder))
+            if command is not None:
+                found[int(entry.name)] = command
     return found
 
 
-def _belongs(process: Path, folder: str) -> bool:
+def _command_in(process: Path, folder: str) -> str | None:
+    """Return the command of a process that belongs to the folder; None for others, and for one that ends meanwhile."""
     try:
-        seen = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-        return folder.encode() in seen or str((process / "cwd").readlink()).startswith(folder)
+        command = (process / "cmdline").read_bytes()
+        seen = command + (process / "environ").read_bytes()
+        if folder.encode() not in seen and not str((process / "cwd").readlink()).startswith(folder):
+            return None
     except OSError:
-        return False
+        return None
+    return command.replace(b"\0", b" ").decode()
 
 
 def survivors(pids: Iterable[int]) -> list[int]:

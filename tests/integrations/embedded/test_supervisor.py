@@ -89,8 +89,9 @@ def test_crashes_are_mended_and_kill_9_of_the_supervisor_leaves_nothing_behind(
     addresses = {line.rsplit(" ", 1)[1] for line in stack.lines if "speaks to" in line}
     assert len(addresses) == 2
 
+    # Granian answers as soon as the first of its workers is there.
+    wait_for(lambda: _count(processes_of(state_dir), "granian") == 3, what="both web workers run")
     last = processes_of(state_dir)
-    assert _count(last, "granian") == 3
     assert _count(last, "postgres:") >= 4
     stack.end()
     wait_for(lambda: not survivors(last), what="nothing is left of the stack")
