@@ -12,6 +12,9 @@ from django.conf import settings
 from integrations.kafka.client.connection import METADATA_SECONDS, library_log, options
 from integrations.kafka.errors import BrokerError
 
+# A probe that waits longer for its answer has been given up by whoever probes.
+PROBE_SECONDS = 2.0
+
 
 def partition_counts() -> dict[str, int]:
     """Return how many partitions each topic of the broker has. BrokerError when no broker answers."""
@@ -68,7 +71,7 @@ def _asker() -> AdminClient:
 def kafka_reason() -> str | None:
     """Return why Kafka cannot be used, or None."""
     try:
-        _asker().list_topics(timeout=2)
+        _asker().list_topics(timeout=PROBE_SECONDS)
     except KafkaException as error:
         # The next one begins at the bootstrap servers: this one may know no broker any more.
         _asker.cache_clear()

@@ -17,7 +17,7 @@ from integrations.kafka.groups import Group
 from shop.kernel.ids import new_id
 from shop.kernel.outbox import queue
 from tests.integrations.kafka.brokerless import Door, door
-from tests.integrations.kafka.conftest import consuming, relaying, tell, wait_until
+from tests.integrations.kafka.conftest import DEADLINE_SECONDS, consuming, relaying, tell, wait_until
 from tests.integrations.kafka.effects import effects
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,13 +140,14 @@ def test_lost_is_who_knows_neither_a_broker_nor_where_to_ask_for_one(brokers: di
         reach.check()
 
 
-def test_the_probe_asks_the_bootstrap_servers_again(settings: Settings) -> None:
+def test_the_probe_asks_the_bootstrap_servers_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     servers = settings.KAFKA_BOOTSTRAP_SERVERS
     settings.KAFKA_BOOTSTRAP_SERVERS = NOWHERE
     administration._asker.cache_clear()
     assert kafka_reason() is not None
 
     settings.KAFKA_BOOTSTRAP_SERVERS = servers
+    monkeypatch.setattr(administration, "PROBE_SECONDS", DEADLINE_SECONDS)
 
     # A single question has two seconds, and a busy broker may take longer.
     wait_until(lambda: kafka_reason() is None)

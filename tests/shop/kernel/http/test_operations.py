@@ -15,6 +15,12 @@ from integrations.kafka.client import administration
 EVERYTHING = ["database", "kafka", "migrations", "redis"]
 
 
+@pytest.fixture
+def _patience_with_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a broker that is there as long as a busy machine takes."""
+    monkeypatch.setattr(administration, "PROBE_SECONDS", 90.0)
+
+
 def reasons(response: Any) -> dict[str, str]:
     assert response.status_code == 503
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -31,6 +37,7 @@ def test_a_process_that_answers_is_alive_whatever_else_is_not(browser: Client) -
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("_patience_with_kafka")
 def test_a_process_is_ready_when_everything_is_there(browser: Client) -> None:
     response = browser.get("/readyz")
 
@@ -40,6 +47,7 @@ def test_a_process_is_ready_when_everything_is_there(browser: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_patience_with_kafka")
 def test_a_database_that_is_away_is_named(browser: Client) -> None:
     there = dict(connection.settings_dict)
     connection.close()
@@ -56,6 +64,7 @@ def test_a_database_that_is_away_is_named(browser: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("_patience_with_kafka")
 def test_redis_away_is_named(browser: Client, settings: Settings) -> None:
     here = settings.CACHES["default"]
     settings.CACHES = {"default": {**here, "LOCATION": f"redis://127.0.0.1:{any_free()}/0"}}
@@ -79,6 +88,7 @@ def test_kafka_away_is_named(browser: Client, settings: Settings) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("_patience_with_kafka")
 def test_migrations_that_are_missing_are_counted(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [object(), object()])
 
