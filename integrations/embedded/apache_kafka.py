@@ -12,7 +12,6 @@ Start it from the main thread: the brokers die with the thread that started them
 
 import base64
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from integrations.embedded import maven, ports
 from integrations.embedded.child import Child
+from integrations.embedded.signals import rest
 
 VERSION = "4.3.1"
 ARTIFACTS = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.slf4j:slf4j-simple:1.7.36")
@@ -159,7 +159,7 @@ class Cluster:
             for broker in self.brokers:
                 if not broker.child.is_running:
                     raise broker.child.not_ready(reason=f"ended with status {broker.child.exit_status}")
-            time.sleep(WATCH_SECONDS)
+            rest(WATCH_SECONDS)
 
     def stop(self) -> None:
         """Ask all brokers to stop, then wait for each; one that takes too long is killed, which loses nothing."""

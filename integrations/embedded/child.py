@@ -9,6 +9,7 @@ from pathlib import Path
 
 from integrations.embedded import leash
 from integrations.embedded.errors import NotReady
+from integrations.embedded.signals import rest
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.02
@@ -74,16 +75,18 @@ class Child:
                 raise self.not_ready(reason=f"ended with status {self.exit_status} while it was started")
             if time.monotonic() > deadline:
                 raise self.not_ready(reason=f"was not ready within {timeout_seconds:g} seconds")
-            time.sleep(POLL_SECONDS)
+            rest(POLL_SECONDS)
 
     def wait(self, *, timeout_seconds: float) -> int:
         """Wait for the process to end by itself and return its status; raise NotReady if the time is over before."""
         if self._process is None:
             raise self.not_ready(reason="was never started")
-        try:
-            return self._process.wait(timeout=timeout_seconds)
-        except subprocess.TimeoutExpired:
-            raise self.not_ready(reason=f"did not end within {timeout_seconds:g} seconds") from None
+        deadline = time.monotonic() + timeout_seconds
+        while (status := self._process.poll()) is None:
+            if time.monotonic() > deadline:
+                raise self.not_ready(reason=f"did not end within {timeout_seconds:g} seconds")
+            rest(POLL_SECONDS)
+        return status
 
     def ask_to_stop(self) -> None:
         """Signal the process itself, not its group: a group signal would also cut off the work of its children."""

@@ -13,6 +13,7 @@ import psycopg
 from integrations.embedded import places, ports
 from integrations.embedded.child import Child
 from integrations.embedded.errors import EmbeddedError
+from integrations.embedded.signals import rest
 
 INITIALISE_SECONDS = 60.0
 READY_SECONDS = 60.0
@@ -187,7 +188,7 @@ def _clear_leftovers(*, data: Path) -> None:
     while pids := _processes_in(data):
         if time.monotonic() > deadline:
             raise EmbeddedError(f"a PostgreSQL left over from before still runs in {data}; end pid {pids[0]} first")
-        time.sleep(0.05)
+        rest(0.05)
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 

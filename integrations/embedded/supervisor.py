@@ -15,7 +15,7 @@ from integrations.embedded.backoff import Backoff
 from integrations.embedded.child import POLL_SECONDS, Child
 from integrations.embedded.processes import Ports, Process, child_environment, ready_file
 from integrations.embedded.services import Service, Services
-from integrations.embedded.signals import StopSignals
+from integrations.embedded.signals import StopSignals, rest
 from integrations.embedded.state import publish_environment
 from integrations.embedded.terminal import LogFollower, Terminal
 
@@ -111,7 +111,7 @@ class Supervisor:
         for charge in self._charges:
             self._tend(charge, now=now)
         self._show_logs()
-        time.sleep(TICK_SECONDS)
+        rest(TICK_SECONDS)
 
     def _tend(self, charge: Charge, *, now: float) -> None:
         if charge.backoff.restart_at is not None:
@@ -146,6 +146,8 @@ class Supervisor:
         self._publish()
         affected = [charge for charge in self._charges if charge.process.uses_broker]
         self._stop_together(affected)
+        # Asked to stop meanwhile, they are not started again.
+        rest(0)
         for charge in affected:
             charge.child = self._charge(charge.process).child
             self._launch(charge)
