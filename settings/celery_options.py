@@ -22,7 +22,7 @@ broker_transport_options = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 1,
-    "socket_timeout": 5,
+    "socket_timeout": settings.CELERY_BROKER_TIMEOUT_SECONDS,
     # A request that cannot send a hint goes on at once; by default it would wait for six seconds.
     "max_retries": 0,
 }

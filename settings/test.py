@@ -12,6 +12,7 @@ WHITENOISE_AUTOREFRESH = True
 # each test.
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 60
 CACHES["default"]["OPTIONS"] |= {"socket_connect_timeout": 60, "socket_timeout": 60}
+CELERY_BROKER_TIMEOUT_SECONDS = 60
 
 # Views stay in the buffer, where a test can look at them.
 VIEW_SENDER = ""

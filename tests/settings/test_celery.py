@@ -40,7 +40,10 @@ def test_a_task_s_own_call_keeps_its_trace() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_the_request_s_id_travels_to_the_worker() -> None:
     seen.clear()
-    with start_worker(app, pool="solo", perform_ping_check=False), tracing(Trace("request-2", "event-2")):
+    with (
+        start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=90),
+        tracing(Trace("request-2", "event-2")),
+    ):
         with transaction.atomic():
             wake("tests.settings.note_trace")
         wait_for_one()
