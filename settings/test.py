@@ -8,8 +8,8 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # Static files are looked for when one is asked for: each test has a server of its own, and few ask for any.
 WHITENOISE_AUTOREFRESH = True
 
-# Longer than a busy machine takes: every thread of a test has a connection of its own, and the cache is cleared after
-# each test.
+# Longer than a busy machine takes: threads and processes connect in the midst of tests, and the cache is cleared after
+# each of them.
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 60
 CACHES["default"]["OPTIONS"] |= {"socket_connect_timeout": 60, "socket_timeout": 60}
 CELERY_BROKER_TIMEOUT_SECONDS = 60

@@ -53,7 +53,7 @@ class Provider(Protocol):
     def reject_next_refund(self) -> None: ...
     def fail_calls(self, times: int) -> None: ...
     def answer_late_once(self) -> None: ...
-    def send_away(self) -> Gateway: ...
+    def let_nobody_in(self) -> Gateway: ...
     def body(self, session: GatewaySession, *, about_refund: bool = False) -> bytes: ...
     def headers(self, body: bytes, *, at: datetime, secret: str = OURS) -> dict[str, str]: ...
     def believe(self, *secrets: str) -> None: ...
@@ -93,7 +93,7 @@ class Sandbox:
     def answer_late_once(self) -> None:
         self._process.faults(timeout_after_doing=1, slow_seconds={"seconds": LATE_SECONDS, "count": 1})
 
-    def send_away(self) -> Gateway:
+    def let_nobody_in(self) -> Gateway:
         settings.SANDBOX_GATEWAY_SECRET = "wrong"
         return SandboxGateway()
 
@@ -149,7 +149,7 @@ class Stripe:
     def answer_late_once(self) -> None:
         self.fake.answer_late_once(seconds=LATE_SECONDS)
 
-    def send_away(self) -> Gateway:
+    def let_nobody_in(self) -> Gateway:
         settings.STRIPE_SECRET_KEY = "sk_test_wrong"
         return StripeGateway()
 
@@ -202,7 +202,7 @@ class Mollie:
     def answer_late_once(self) -> None:
         self.fake.answer_late_once(seconds=LATE_SECONDS)
 
-    def send_away(self) -> Gateway:
+    def let_nobody_in(self) -> Gateway:
         settings.MOLLIE_API_KEY = "test_wrong"
         return MollieGateway()
 

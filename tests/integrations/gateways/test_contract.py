@@ -184,7 +184,7 @@ def test_five_hundred_and_nothing_else_is_a_gateway_that_is_down(provider: Provi
 
 def test_wrong_credentials_say_nothing_about_the_payment(provider: Provider) -> None:
     session = opened(provider)
-    stranger = provider.send_away()
+    stranger = provider.let_nobody_in()
 
     for ask in (
         lambda: stranger.create_session(wished()),
