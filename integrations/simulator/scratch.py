@@ -198,5 +198,6 @@ def _listed(names: list[str]) -> sql.Composed:
 
 def _digest() -> str:
     """Name the present migrations, and this file, by their contents."""
-    found = sorted(path for path in _BASE.rglob("migrations/*.py") if ".venv" not in path.parts)
+    # Not in hidden folders: in that of the running stack PostgreSQL makes and removes folders all the time.
+    found = sorted(_BASE.glob("[!.]*/**/migrations/*.py"))
     return sha256(b"".join(path.read_bytes() for path in [*found, Path(__file__)])).hexdigest()[:16]
