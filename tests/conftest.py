@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from django.core.cache import cache
 from django.db import connection, transaction
+from django.db.backends.postgresql.creation import DatabaseCreation
 from django.test import Client, TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -26,6 +27,23 @@ _MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}
 # Whoever is kept from running for a fifth of a second has not become slow.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
+    """Drop the tests' database though a server process still works in it, as for a while after its client was killed.
+
+    Refused, it would be an error of the test that happened to be the last.
+    """
+
+    def drop(creation: DatabaseCreation, test_database_name: str, _verbosity: int) -> None:
+        with creation._nodb_cursor() as cursor:  # type: ignore[attr-defined]  # Django's own, which its stubs leave out
+            cursor.execute("SET statement_timeout = 0")
+            cursor.execute(f"DROP DATABASE {creation.connection.ops.quote_name(test_database_name)} WITH (FORCE)")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseCreation, "_destroy_test_db", drop)
+        yield
 
 
 @pytest.fixture(scope="session")
