@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from integrations.embedded.errors import EmbeddedError, NoJava
+from integrations.embedded.child import Child
+from integrations.embedded.errors import EmbeddedError, NoJava, NotReady
 
 OLDEST_JAVA = 17
 DOWNLOAD_SECONDS = 600.0
+STOP_SECONDS = 5.0
 # The plugin's version stands here so that the same jars are chosen on every machine.
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 POM = """\
@@ -77,12 +79,16 @@ def _download(*, folder: Path, name: str, artifacts: Sequence[str]) -> None:
         pom.write_text(POM.format(name=name, dependencies=dependencies), encoding="utf-8")
         command = [maven, "--batch-mode", "--quiet", "-Dstyle.color=never", "--file", str(pom), COPY]
         command += ["-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
+        download = Child(name="mvn", command=command, log_file=Path(workshop, "mvn.log"))
+        download.start()
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)  # noqa: S603  `mvn`
-        except subprocess.TimeoutExpired:
+            status = download.wait(timeout_seconds=DOWNLOAD_SECONDS)
+        except NotReady:
             raise EmbeddedError(f"mvn did not download {name} within {DOWNLOAD_SECONDS:g} seconds") from None
-        if done.returncode != 0:
-            raise EmbeddedError(f"mvn cannot download {name}: {_reason(done.stdout)}")
+        finally:
+            download.stop(timeout_seconds=STOP_SECONDS)
+        if status != 0:
+            raise EmbeddedError(f"mvn cannot download {name}: {_reason(download.log_file.read_text(errors='replace'))}")
         # Two starters may have downloaded side by side: the first one's folder stays.
         if not folder.exists():
             jars.rename(folder)

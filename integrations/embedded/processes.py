@@ -13,8 +13,9 @@ from integrations.embedded.errors import EmbeddedError, PortTaken
 PROBE_TIMEOUT_SECONDS = 2.0
 WEB_WORKERS = 2
 WEB_THREADS = 4
-# Requests one web worker takes in at a time, its threads included; what comes on top waits in the kernel's queue.
-WEB_BACKPRESSURE = 64
+# Connections one web worker has at a time; what comes on top waits in the kernel's queue. Those a proxy keeps open
+# without a request count, too: with as few as there are threads, they would hold up all others for half a minute.
+WEB_BACKPRESSURE = 1_024
 # Callbacks wait for the gateway most of their time, and one of these may be busy with mails.
 TASKS_AT_ONCE = 4
 

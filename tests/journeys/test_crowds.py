@@ -1,6 +1,8 @@
 """Many at once, and a Redis that forgets."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
 
 import pytest
 import redis
@@ -39,6 +41,21 @@ def test_twenty_shoppers_for_five_units_make_five_orders(stack: Stack) -> None:
     assert ends == ["paid"] * 5 + ["refused"] * 15
     assert stack.rows("SELECT on_hand, held FROM inventory_stock WHERE sku = %s", SCARCE) == [(0, 0)]
     assert stack.one("SELECT count(*) FROM orders_line WHERE sku = %s", SCARCE) == 5
+
+
+def test_connections_a_proxy_keeps_open_hold_up_nobody_else(stack: Stack) -> None:
+    # More than both workers have threads for. One that has no room looks for it again after half a minute.
+    crowd = [HTTPConnection("127.0.0.1", stack.web_port, timeout=25) for _ in range(300)]
+    with ExitStack() as kept:
+        for connection in crowd:
+            kept.callback(connection.close)
+            connection.request("GET", "/healthz")
+
+        answers = [connection.getresponse() for connection in crowd]
+
+        assert [(answer.status, answer.will_close) for answer in answers] == [(200, False)] * len(crowd)
+        for answer in answers:
+            answer.close()
 
 
 def test_twenty_repeats_at_once_make_one_payment(stack: Stack, shopper: Shopper) -> None:

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -14,9 +15,20 @@ from integrations.embedded import __main__ as command_line
 from integrations.embedded.apache_kafka import READY_SECONDS, VERSION
 from integrations.embedded.child import PROJECT_ROOT
 from integrations.embedded.clean import main as clean
-from tests.integrations.kafka.conftest import wait_until
+from tests.integrations.kafka.conftest import in_thread, wait_until
 
 TOPIC = "kept"
+NEW_JAVA = "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2"
+
+
+def put_in_place(monkeypatch: pytest.MonkeyPatch, folder: Path, programs: dict[str, str]) -> None:
+    """Let these shell scripts be all the programs there are, and the cache an empty one."""
+    for name, script in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.setattr("os.umask", lambda _mask: 0o022)
 
 
 def make_topic(servers: str) -> None:
@@ -97,7 +109,7 @@ def test_a_killed_starter_leaves_nothing_running_and_all_records_behind(
     [
         ({}, "no java"),
         ({"java": "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2"}, 'openjdk version "11.0.2" 2019-01-15'),
-        ({"java": "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2"}, "no mvn"),
+        ({"java": NEW_JAVA}, "no mvn"),
     ],
     ids=["no Java", "an old Java", "no Maven"],
 )
@@ -108,12 +120,7 @@ def test_what_is_missing_is_said_in_one_line(
     programs: dict[str, str],
     found: str,
 ) -> None:
-    for name, script in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("os.umask", lambda _mask: 0o022)
+    put_in_place(monkeypatch, tmp_path, programs)
     call = ["kafka", "--state-dir", str(tmp_path / "state")]
     needed = (
         f"a real Kafka needs Java 17 or newer and Maven, found {found};"
@@ -129,18 +136,34 @@ def test_what_is_missing_is_said_in_one_line(
 def test_a_download_that_fails_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scripts = {
-        "java": "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2",
-        "mvn": "echo '[ERROR] the repository cannot be reached'; exit 1",
-    }
-    for name, script in scripts.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("os.umask", lambda _mask: 0o022)
+    put_in_place(
+        monkeypatch, tmp_path, {"java": NEW_JAVA, "mvn": "echo '[ERROR] the repository cannot be reached'; exit 1"}
+    )
 
     assert command_line.main(["kafka", "--state-dir", str(tmp_path / "state")]) == 1
 
     assert capsys.readouterr().err == f"shop: mvn cannot download kafka-{VERSION}: the repository cannot be reached\n"
     assert not list((tmp_path / "cache" / "shop").glob("kafka-*"))
+
+
+def test_who_is_asked_to_stop_in_the_middle_of_a_download_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = tmp_path / "begun"
+    put_in_place(
+        monkeypatch,
+        tmp_path,
+        {"java": NEW_JAVA, "mvn": f"echo $$ > {begun}.new; /bin/mv {begun}.new {begun}; read -r _ < {begun}.never"},
+    )
+    os.mkfifo(f"{begun}.never")
+
+    def ask() -> None:
+        wait_until(begun.exists)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with in_thread(ask, lambda: None):
+        assert command_line.main(["kafka", "--state-dir", str(tmp_path / "state")]) == 0
+
+    assert "stopped" in capsys.readouterr().out
+    assert not Path("/proc", begun.read_text().strip()).exists()
+    assert not list((tmp_path / "cache" / "shop").iterdir())
