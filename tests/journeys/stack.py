@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import msgspec
 import psycopg
-import urllib3
 from django.test import override_settings
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -26,6 +25,7 @@ from integrations.embedded.child import PROJECT_ROOT
 from integrations.embedded.state import running_environment
 from integrations.kafka.client import Received, read_back
 from integrations.sandbox_gateway.config import DEMO_API_SECRET
+from tests.clients import FreshConnections
 from tests.journeys.waiting import eventually
 from tests.services import RUN_HAS_EMBEDDED_KAFKA
 
@@ -69,7 +69,7 @@ class Stack:
         figures = {f"{name}_METRICS_PORT": str(ports.any_free()) for name in ("RELAY", "CONSUMERS", "WORKER")}
         self.web_url = f"http://127.0.0.1:{self.web_port}"
         self.gateway_url = f"http://127.0.0.1:{self.gateway_port}"
-        self.http = urllib3.PoolManager(maxsize=64, timeout=CALL_SECONDS, retries=False)
+        self.http = FreshConnections(seconds=CALL_SECONDS)
         self._output = self.folder / "output"
         self._settings = {**figures, **settings}
         self._process: subprocess.Popen[bytes] | None = None

@@ -23,6 +23,7 @@ import urllib3
 from standardwebhooks import Webhook
 
 from integrations.embedded.ports import any_free
+from tests.clients import FreshConnections
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "sk-of-the-tests"
@@ -150,7 +151,7 @@ class Gateway:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "gateway.log"
         self.ready = folder / "ready"
-        self.http = urllib3.PoolManager(maxsize=32, retries=False, timeout=PATIENCE_SECONDS)
+        self.http = FreshConnections(seconds=PATIENCE_SECONDS)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SANDBOX_", "DJANGO_"))},
             "SHOP_STATE_DIR": str(folder / "state"),
