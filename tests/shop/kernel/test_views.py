@@ -83,7 +83,7 @@ def test_no_thread_waits_and_no_view_is_unaccounted_for(monkeypatch: pytest.Monk
     together = threading.Barrier(8)
 
     def look() -> None:
-        together.wait(20)
+        together.wait(90)
         for _ in range(500):
             looked()
 
@@ -91,7 +91,7 @@ def test_no_thread_waits_and_no_view_is_unaccounted_for(monkeypatch: pytest.Monk
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
 
     assert not any(thread.is_alive() for thread in threads)
     kept = len(crowded.take(10_000))
@@ -126,14 +126,14 @@ def test_threads_that_look_first_start_one_sender_together(settings: Settings) -
     together = threading.Barrier(8)
 
     def look() -> None:
-        together.wait(20)
+        together.wait(90)
         looked()
 
     threads = [threading.Thread(target=look) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
 
     assert len(started) == 1
 

@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError
 
 from integrations.embedded.ports import any_free
 from shop.kernel.http.problems import exception_handler, for_exception, problem
+from tests.races import be_patient
 from tests.shop.kernel.http.urls import SECRET
 
 
@@ -153,18 +154,19 @@ def locked() -> Iterator[None]:
     held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
+        be_patient()
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("LOCK TABLE idempotency_key IN ACCESS EXCLUSIVE MODE")
             held.set()
-            over.wait(20)
+            over.wait(90)
         connection.close()
 
     holder = threading.Thread(target=hold)
     holder.start()
-    assert held.wait(20)
+    assert held.wait(90)
     yield
     over.set()
-    holder.join(20)
+    holder.join(90)
 
 
 @pytest.mark.django_db(transaction=True)
