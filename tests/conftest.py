@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from django.core.cache import cache
+from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection, transaction
 from django.db.backends.postgresql.creation import DatabaseCreation
 from django.test import Client, TransactionTestCase
@@ -27,6 +28,12 @@ _MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}
 # Whoever is kept from running for a fifth of a second has not become slow.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _middleware_is_loaded() -> None:
+    """Load it once before any thread does, as a server does: django-prometheus registers its figures at first use."""
+    WSGIHandler()
 
 
 @pytest.fixture(scope="session")
