@@ -177,6 +177,15 @@ def test_the_sum_is_told_where_a_folder_is_shared(tmp_path: Path, monkeypatch: p
     assert metrics_registry() is not prometheus_client.REGISTRY
 
 
+def test_a_file_that_another_process_makes_just_now_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    (tmp_path / "counter_4711.db").touch()
+
+    assert prometheus_client.generate_latest(metrics_registry()) == b""
+
+
 def test_a_process_says_that_it_works_where_somebody_waits_for_it(tmp_path: Path, settings: Settings) -> None:
     settings.READY_FILE = str(tmp_path / "ready")
     announce_ready()
